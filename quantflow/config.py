@@ -1,0 +1,144 @@
+"""The machine's one documented configuration, shared by compiler, emulator and gateware."""
+
+from dataclasses import asdict, dataclass
+
+from quantflow.arithmetic import MAX_BITS, MIN_BITS
+
+
+def _container_bits(bits):
+    """Width that an integer of `bits` bits takes in memory: the next power of two."""
+    return 1 << (bits - 1).bit_length()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Parameters of one accelerator; properties are what follows from them.
+
+    The array multiplies `pixels * lanes * lanes` operand pairs per cycle. An activation word is
+    one pixel's `lanes` channels; a weight word is what the array needs for one step. Raises
+    ValueError, naming the parameter, the rule and the value given.
+    """
+
+    pixels: int  # P, output pixels per step; any number
+    lanes: int  # I = O, input and output channels per step; a power of two
+    requantizers: int = 1  # R, activation words requantized and written per cycle
+    activation_bits: int = 8
+    weight_bits: int = 8
+    accumulator_bits: int = 32
+    port_bits: int = 64  # data width of the AXI4 memory port
+    activation_depth: int = 2048  # words in each of the P activation banks
+    weight_depth: int = 1024  # weight words
+    parameter_depth: int = 64  # parameter words: biases and shifts of `lanes` channels
+    queue_depth: int = 8  # instructions waiting in front of each unit
+    burst_beats: int = 64  # longest AXI4 burst
+    outstanding_bursts: int = 4  # read bursts under way at once
+    extent_bits: int = 10  # rows, columns, channel blocks and kernel sizes are below 2**extent_bits
+    phase_bits: int = 3  # a scratchpad layout has below 2**phase_bits column phases
+    watchdog_cycles: int = 1 << 16  # cycles without progress before the machine stops itself
+
+    def __post_init__(self):
+        positive = ("pixels", "activation_depth", "weight_depth", "parameter_depth", "queue_depth")
+        for name in positive + ("outstanding_bursts", "watchdog_cycles"):
+            self._check(name, getattr(self, name) >= 1, "at least 1")
+        self._check("lanes", self.lanes >= 2 and _is_power_of_two(self.lanes), "a power of two, at least 2")
+        self._check("requantizers", 1 <= self.requantizers <= self.pixels, f"1 to pixels ({self.pixels})")
+        for name in ("activation_bits", "weight_bits"):
+            self._check(name, MIN_BITS <= getattr(self, name) <= MAX_BITS, f"{MIN_BITS} to {MAX_BITS}")
+        least = self.activation_bits + self.weight_bits
+        self._check("accumulator_bits", least <= self.accumulator_bits <= 48, f"{least} to 48")
+        self._check("port_bits", self.port_bits in (32, 64, 128, 256), "32, 64, 128 or 256")
+        self._check("burst_beats", self.burst_beats in (16, 32, 64, 128, 256), "16, 32, 64, 128 or 256")
+        self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
+        self._check("phase_bits", 1 <= self.phase_bits <= 4, "1 to 4")
+        if self.activation_word_bits < self.port_bits:
+            raise ValueError(
+                f"port_bits is at most the {self.activation_word_bits} bits that an activation word "
+                f"takes in memory, not {self.port_bits}"
+            )
+
+    def _check(self, name, legal, rule):
+        if not legal:
+            raise ValueError(f"{name} is {rule}, not {getattr(self, name)}")
+
+    def to_json(self):
+        return asdict(self)
+
+    # Array
+
+    @property
+    def multipliers(self):
+        return self.pixels * self.lanes * self.lanes
+
+    @property
+    def drain_cycles(self):
+        """D, cycles that the requantizer takes for one group of P pixels: ceil(P / R)."""
+        return -(-self.pixels // self.requantizers)
+
+    # Memory words
+
+    @property
+    def port_bytes(self):
+        return self.port_bits // 8
+
+    @property
+    def activation_container_bits(self):
+        return _container_bits(self.activation_bits)
+
+    @property
+    def activation_word_bits(self):
+        """Bits of one activation word in memory."""
+        return self.lanes * self.activation_container_bits
+
+    @property
+    def activation_word_beats(self):
+        return self.activation_word_bits // self.port_bits
+
+    @property
+    def weight_widths(self):
+        """Element widths in which weights may lie in memory, in bits.
+
+        One weight word takes at least one beat at each of them.
+        """
+        widths = (2, 4, 8, 16)
+        return tuple(
+            width
+            for width in widths
+            if width <= _container_bits(self.weight_bits) and self.weight_word_beats(width) >= 1
+        )
+
+    def weight_word_beats(self, width):
+        """Beats of one weight word whose elements lie in memory at `width` bits."""
+        return self.lanes * self.lanes * width // self.port_bits
+
+    @property
+    def shift_bits(self):
+        return (self.accumulator_bits - 1).bit_length()
+
+    @property
+    def parameter_word_beats(self):
+        """Beats of `lanes` records (bias, then shift), packed without gaps."""
+        bits = self.lanes * (self.accumulator_bits + self.shift_bits)
+        return -(-bits // self.port_bits)
+
+    # Addresses. An activation address has one bit more than the depth needs, so that sums of
+    # strides that leave the scratchpad are seen instead of wrapping into it.
+
+    @property
+    def activation_address_bits(self):
+        return (self.activation_depth - 1).bit_length() + 1
+
+    @property
+    def weight_address_bits(self):
+        return self.weight_depth.bit_length()
+
+    @property
+    def parameter_address_bits(self):
+        return self.parameter_depth.bit_length()
+
+    @property
+    def bank_bits(self):
+        return max(1, (self.pixels - 1).bit_length())
+
+
+def _is_power_of_two(value):
+    return value & (value - 1) == 0

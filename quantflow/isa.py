@@ -1,0 +1,290 @@
+"""The instruction set: the one layout that compiler, emulator and decoder read.
+
+Each instruction is a frozen dataclass; its fields' widths follow from the configuration, and its
+docstring is the loop nest that it performs. All instructions of a machine have the same size,
+`instruction_bits(config)`, a whole number of beats; a field's bits lie from the least significant
+bit upwards in the order of the declarations. `docs/instruction_set.md` is generated from this
+file.
+"""
+
+from dataclasses import dataclass, field, fields
+from enum import IntEnum
+
+
+class Unit(IntEnum):
+    """The three concurrent units. `wait` and `signal` are masks with bit `1 << unit`."""
+
+    LOAD = 0
+    COMPUTE = 1
+    STORE = 2
+
+
+class Opcode(IntEnum):
+    """Zero is illegal, so that cleared memory is not a program."""
+
+    LOAD = 1
+    COMPUTE = 2
+    STORE = 3
+
+
+class Target(IntEnum):
+    """The scratchpad that a load fills."""
+
+    ACTIVATION = 0
+    WEIGHT = 1
+    PARAMETER = 2
+
+
+class Region(IntEnum):
+    """The base-address register that a memory address is relative to."""
+
+    MODEL = 0
+    INPUT = 1
+    OUTPUT = 2
+
+
+class Operation(IntEnum):
+    """What a compute instruction does with the taps of each output pixel."""
+
+    CONVOLVE = 0
+    MAXIMUM = 1
+
+
+def _bits(width, doc, signed=False):
+    """A field of `width` bits: a number, or the name of the configuration's property."""
+    return field(metadata={"width": width, "doc": doc, "signed": signed})
+
+
+def _struct(type_, doc):
+    return field(metadata={"struct": type_, "doc": doc})
+
+
+OPCODE_BITS, UNITS = 3, len(Unit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """A column in a scratchpad layout of S phases on P banks, in mixed radix.
+
+    Column x is phase `x mod S`, bank `(x div S) mod P`, group `(x div S) div P`. Adding positions
+    carries from phase (radix S) to bank (radix P) to group.
+    """
+
+    phase: int = _bits("phase_bits", "x mod S")
+    bank: int = _bits("bank_bits", "(x div S) mod P")
+    group: int = _bits("extent_bits", "(x div S) div P, negative left of the image", signed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Map:
+    """Where a feature map lies in the activation scratchpad.
+
+    The word of row y, channel block c and column position (phase, bank, group) is in bank `bank`
+    at `address + y * row_stride + c * block_stride + phase * phase_stride + group`, modulo
+    2**activation_address_bits.
+    """
+
+    address: int = _bits("activation_address_bits", "word address of row 0, block 0, column 0")
+    row_stride: int = _bits("activation_address_bits", "words from a row to the next")
+    block_stride: int = _bits("activation_address_bits", "words from a channel block to the next")
+    phase_stride: int = _bits("activation_address_bits", "words from a phase to the next")
+    phases: int = _bits("phase_bits", "S, at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruction:
+    """What every instruction begins with.
+
+    A unit takes an instruction from its queue, removes one token from each unit in `wait` (it
+    stands still until all are there), performs it, and sends one token to each unit in `signal`.
+    A unit's own bit is never set.
+    """
+
+    opcode: int = field(init=False, metadata={"width": OPCODE_BITS, "doc": "see Opcode", "signed": False})
+    wait: int = _bits(UNITS, "mask of units to receive a token from before starting")
+    signal: int = _bits(UNITS, "mask of units to send a token to when finished")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load(Instruction):
+    """Move consecutive memory words into a scratchpad.
+
+    Memory starts at byte `base[region] + memory_address`, `beats` beats of the port's width.
+
+        ACTIVATION:  for y in rows: for x in columns: for c in blocks:
+                         map[y, x, c] = next activation word (`lanes` containers, channel 0 lowest)
+        WEIGHT:      weights[word_address + n] = n-th weight word, its elements `2 << width` bits
+                         wide and sign-extended; element `o * lanes + i` is the weight from
+                         input channel i to output channel o
+        PARAMETER:   parameters[word_address + n] = n-th parameter word: `lanes` records of
+                         accumulator_bits bias and shift_bits shift
+    """
+
+    target: int = _bits(2, "see Target")
+    region: int = _bits(2, "see Region")
+    width: int = _bits(2, "weights: elements are 2 << width bits wide in memory")
+    memory_address: int = _bits(32, "byte offset in the region, a multiple of the port's width")
+    beats: int = _bits(24, "beats to read, at least 1")
+    word_address: int = _bits("weight_address_bits", "first word in the weight or parameter scratchpad")
+    map: Map = _struct(Map, "activations: where the map goes")
+    rows: int = _bits("extent_bits", "activations: rows, at least 1")
+    columns: int = _bits("extent_bits", "activations: columns, at least 1")
+    blocks: int = _bits("extent_bits", "activations: channel blocks, at least 1")
+
+    def __post_init__(self):
+        object.__setattr__(self, "opcode", int(Opcode.LOAD))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute(Instruction):
+    """Convolution (with max pooling fused behind it), or max pooling alone.
+
+        for ob in output_blocks, oy in output_rows, og in output_groups:
+            best[p, o] = least activation
+            for wy in window_rows, wx in window_columns:
+                for ky in kernel_rows, kx in kernel_columns, c in input_blocks:      # one cycle
+                    row = first_row + oy * output_row_step + wy * window_row_step + ky
+                    (phase, bank, group) = first + og groups + (wx * window_phase_step) phases
+                                           + kx columns
+                    for p in pixels:
+                        unit = P * group + bank + p
+                        inside = 0 <= row < rows
+                                 and 0 <= unit < columns + (phase < columns_remainder)
+                        x[p, i] = bank (unit mod P) of the scratchpad at
+                            source.address + oy * output_row_stride + wy * window_row_stride
+                            + (ky * row_stride) + c * block_stride + phase * phase_stride
+                            + unit div P,   or nothing where not inside
+                    CONVOLVE:  acc[p, o] += sum over i of x[p, i] * weights[w, o, i]
+                    MAXIMUM:   acc[p, o] = max(acc[p, o], x[p, o]); blocks are counted by ob
+                                           (ob * block_stride in place of c * block_stride)
+                CONVOLVE:  y = round_half_even_shift(acc + bias[ob, o], shift[ob, o])
+                MAXIMUM:   y = acc
+                best = max(best, saturate(relu?(y), output_bits))
+            for p in pixels with og * P + p < output_columns:
+                destination[oy, og * P + p, ob] = best[p]
+
+    `w` is `weight_address + (((ob * kernel_rows + ky) * kernel_columns + kx) * input_blocks + c)`;
+    the bias and shift of block ob are in `parameters[parameter_address + ob]`. `source.address` is
+    the address of row `first_row`, in front of the map where that is negative. A group's results
+    leave in D = ceil(P / R) cycles; cycle k writes the pixels k, k + D, k + 2 D, ..., whose columns
+    in the destination's layout are `og * group_step + j * word_step + k columns` for j = 0, 1, ....
+    """
+
+    operation: int = _bits(2, "see Operation")
+    relu: int = _bits(1, "1: negative results become 0")
+    output_bits: int = _bits(5, "results saturate to this many bits")
+    source: Map = _struct(Map, "the map read")
+    rows: int = _bits("extent_bits", "rows of the source that exist")
+    columns: int = _bits("extent_bits", "columns of the source div its phases")
+    columns_remainder: int = _bits("phase_bits", "columns of the source mod its phases")
+    first_row: int = _bits("extent_bits", "row of the first tap: minus the padding above", signed=True)
+    first: Position = _struct(Position, "column of the first tap: minus the padding on the left")
+    output_blocks: int = _bits("extent_bits", "blocks of output channels")
+    output_rows: int = _bits("extent_bits", "rows written")
+    output_groups: int = _bits("extent_bits", "groups of P columns written")
+    output_columns: int = _bits("extent_bits", "columns written")
+    window_rows: int = _bits(4, "rows of the fused pooling window; 1 without pooling")
+    window_columns: int = _bits(4, "columns of the fused pooling window; 1 without pooling")
+    kernel_rows: int = _bits("extent_bits", "kernel rows")
+    kernel_columns: int = _bits("extent_bits", "kernel columns")
+    input_blocks: int = _bits("extent_bits", "blocks of input channels; 1 for MAXIMUM")
+    output_row_step: int = _bits(6, "source rows from an output row to the next")
+    output_row_stride: int = _bits("activation_address_bits", "output_row_step in words")
+    window_row_step: int = _bits(4, "source rows from a window row to the next")
+    window_row_stride: int = _bits("activation_address_bits", "window_row_step in words")
+    window_phase_step: int = _bits("phase_bits", "source columns from a window column to the next, below S")
+    weight_address: int = _bits("weight_address_bits", "first weight word")
+    parameter_address: int = _bits("parameter_address_bits", "parameter word of output block 0")
+    destination: Map = _struct(Map, "the map written; its address is that of the first row written")
+    group_step: Position = _struct(Position, "P columns in the destination's layout")
+    word_step: Position = _struct(Position, "D columns in the destination's layout")
+
+    def __post_init__(self):
+        object.__setattr__(self, "opcode", int(Opcode.COMPUTE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Instruction):
+    """Move a feature map to consecutive memory words.
+
+        for y in rows: for x in columns: for c in blocks:
+            next activation word = map[y, x, c]
+
+    Memory starts at byte `base[region] + memory_address`, `beats` beats of the port's width.
+    """
+
+    region: int = _bits(2, "see Region")
+    memory_address: int = _bits(32, "byte offset in the region, a multiple of the port's width")
+    beats: int = _bits(24, "beats to write, at least 1")
+    map: Map = _struct(Map, "the map read")
+    rows: int = _bits("extent_bits", "rows, at least 1")
+    columns: int = _bits("extent_bits", "columns, at least 1")
+    blocks: int = _bits("extent_bits", "channel blocks, at least 1")
+
+    def __post_init__(self):
+        object.__setattr__(self, "opcode", int(Opcode.STORE))
+
+
+INSTRUCTIONS = {Opcode.LOAD: Load, Opcode.COMPUTE: Compute, Opcode.STORE: Store}
+
+
+def field_bits(field_, config):
+    """Width of a plain field under `config`."""
+    width = field_.metadata["width"]
+    return getattr(config, width) if isinstance(width, str) else width
+
+
+def struct_bits(type_, config):
+    """Width of an instruction or struct: the sum of its fields' widths."""
+    return sum(
+        struct_bits(f.metadata["struct"], config) if "struct" in f.metadata else field_bits(f, config)
+        for f in fields(type_)
+    )
+
+
+def instruction_bits(config):
+    """Size of every instruction: the widest one's fields, rounded up to whole beats."""
+    widest = max(struct_bits(type_, config) for type_ in INSTRUCTIONS.values())
+    return -(-widest // config.port_bits) * config.port_bits
+
+
+def encode(instruction, config):
+    """The instruction as a non-negative integer; ValueError names a field out of range."""
+    word, offset = 0, 0
+    for f in fields(instruction):
+        value = getattr(instruction, f.name)
+        if "struct" in f.metadata:
+            word |= encode(value, config) << offset
+            offset += struct_bits(f.metadata["struct"], config)
+            continue
+        bits = field_bits(f, config)
+        low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if f.metadata["signed"] else (0, (1 << bits) - 1)
+        if not low <= value <= high:
+            name = f"{type(instruction).__name__.lower()}.{f.name}"
+            raise ValueError(f"{name} is {low} to {high} in this configuration, not {value}")
+        word |= (int(value) & ((1 << bits) - 1)) << offset
+        offset += bits
+    return word
+
+
+def decode(word, config):
+    """The instruction that an integer encodes; ValueError for an opcode that does not exist."""
+    opcode = word & ((1 << OPCODE_BITS) - 1)
+    if opcode not in INSTRUCTIONS:
+        raise ValueError(f"opcode {opcode} does not exist")
+    return _decode_struct(INSTRUCTIONS[opcode], word, config)
+
+
+def _decode_struct(type_, word, config):
+    values = {}
+    for f in fields(type_):
+        if "struct" in f.metadata:
+            values[f.name] = _decode_struct(f.metadata["struct"], word, config)
+            word >>= struct_bits(f.metadata["struct"], config)
+            continue
+        bits = field_bits(f, config)
+        value = word & ((1 << bits) - 1)
+        values[f.name] = value - (1 << bits) if f.metadata["signed"] and value >> (bits - 1) else value
+        word >>= bits
+    values.pop("opcode", None)
+    return type_(**values)

