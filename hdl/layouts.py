@@ -1,0 +1,55 @@
+"""The words that travel through the machine, as Amaranth layouts of a configuration."""
+
+from dataclasses import fields
+
+from amaranth import signed, unsigned
+from amaranth.lib import data
+
+from quantflow import isa
+
+
+def activation_word(config):
+    """One pixel's `lanes` channels."""
+    return data.ArrayLayout(signed(config.activation_bits), config.lanes)
+
+
+def weight_word(config):
+    """What the array needs for one step, indexed [output channel][input channel]."""
+    return data.ArrayLayout(data.ArrayLayout(signed(config.weight_bits), config.lanes), config.lanes)
+
+
+def accumulator_word(config):
+    """One pixel's `lanes` output channels, before requantization."""
+    return data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
+
+
+def parameter_word(config):
+    """Biases and shifts of `lanes` output channels."""
+    record = data.StructLayout({"bias": signed(config.accumulator_bits), "shift": config.shift_bits})
+    return data.ArrayLayout(record, config.lanes)
+
+
+def bank_address(config):
+    """Bank number and word address of one activation word."""
+    return data.StructLayout({"bank": config.bank_bits, "address": config.activation_address_bits})
+
+
+def bank_write(config):
+    """One word on its way into the activation scratchpad."""
+    return data.StructLayout({
+        "bank": config.bank_bits,
+        "address": config.activation_address_bits,
+        "data": activation_word(config),
+    })
+
+
+def struct_layout(type_, config):
+    """Layout of an instruction or struct of `quantflow.isa`."""
+    members = {}
+    for f in fields(type_):
+        if "struct" in f.metadata:
+            members[f.name] = struct_layout(f.metadata["struct"], config)
+        else:
+            bits = isa.field_bits(f, config)
+            members[f.name] = signed(bits) if f.metadata["signed"] else unsigned(bits)
+    return data.StructLayout(members)

@@ -1,0 +1,60 @@
+"""The control port's register map and the machine's error codes.
+
+32-bit registers behind AXI4-Lite, byte addresses; `hdl/control.py`, the host driver and the
+simulation all read this file.
+"""
+
+from enum import IntEnum
+
+BASE_REGISTERS = 3  # one base address for each isa.Region
+
+
+class Register(IntEnum):
+    """Byte addresses. Counters run from a start to its end and keep their value until the next."""
+
+    CONTROL = 0x00  # write: bit 0 start, bit 1 stop (reads 0)
+    STATUS = 0x04  # bit 0 busy, bit 1 done, bit 2 error; a start clears done and error
+    ERROR = 0x08  # an Error, 0 where there is none
+    IDENTITY = 0x0C  # identity(config): what programs this machine runs
+    PROGRAM_ADDRESS = 0x10  # byte address of the first instruction
+    PROGRAM_LENGTH = 0x14  # instructions
+    BASE = 0x18  # BASE_REGISTERS byte addresses, in isa.Region's order
+    INTERRUPT_ENABLE = 0x24  # bit 0: raise `interrupt` while done or error is set
+    CYCLES = 0x40  # from start to done
+    LOAD_BUSY = 0x44  # cycles in which the unit works on an instruction
+    COMPUTE_BUSY = 0x48
+    STORE_BUSY = 0x4C
+    LOAD_WAIT = 0x50  # cycles in which the unit's next instruction lacks a token
+    COMPUTE_WAIT = 0x54
+    STORE_WAIT = 0x58
+    LOAD_RETIRED = 0x5C  # instructions finished
+    COMPUTE_RETIRED = 0x60
+    STORE_RETIRED = 0x64
+    READ_BEATS = 0x68
+    WRITE_BEATS = 0x6C
+    COMPUTE_STEPS = 0x70  # cycles in which the array or the vector unit took operands
+
+
+START, STOP = 1, 2
+BUSY, DONE, FAILED = 1, 2, 4
+
+
+class Error(IntEnum):
+    """Why the machine stopped; the first error of a run stays in the register."""
+
+    NONE = 0
+    ILLEGAL_INSTRUCTION = 1  # opcode, target or operation does not exist
+    ACTIVATION_ADDRESS = 2  # outside the activation scratchpad
+    WEIGHT_ADDRESS = 3  # outside the weight or parameter scratchpad
+    READ_RESPONSE = 4  # the memory answered a read with an error
+    WRITE_RESPONSE = 5  # the memory answered a write with an error
+    WATCHDOG = 6  # no progress for config.watchdog_cycles
+    STOPPED = 7  # by the host
+
+
+def identity(config):
+    """32-bit fingerprint of a configuration (FNV-1a over its fields), never 0."""
+    value = 0x811C9DC5
+    for byte in repr(sorted(config.to_json().items())).encode():
+        value = ((value ^ byte) * 0x01000193) & 0xFFFFFFFF
+    return value or 1
