@@ -1,0 +1,35 @@
+"""The array's multipliers."""
+
+from amaranth import Module, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.layouts import activation_word, weight_word
+
+
+class MultiplierArray(wiring.Component):
+    """P * O * I multipliers, each between registers.
+
+        products[p * O + o][i] = activations[p][i] * weights[o][i], `latency` cycles later
+
+    Operands and products are registered and signed, so that synthesis maps each product to one
+    DSP slice with its own registers. It takes new operands in every cycle and knows no valid bit.
+    A subclass may place vendor primitives with the same latency.
+    """
+
+    latency = 2
+
+    def __init__(self, config):
+        self.config = config
+        product = signed(config.activation_bits + config.weight_bits)
+        super().__init__({
+            "activations": In(data.ArrayLayout(activation_word(config), config.pixels)),
+            "weights": In(weight_word(config)),
+            "products": Out(
+                data.ArrayLayout(data.ArrayLayout(product, config.lanes), config.pixels * config.lanes)
+            ),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        return m

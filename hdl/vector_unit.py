@@ -1,0 +1,38 @@
+"""Per-channel reduction over taps: the maximum."""
+
+from amaranth import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.layouts import accumulator_word, activation_word
+
+
+class VectorUnit(wiring.Component):
+    """Channel-wise maximum of the steps of a group.
+
+        maxima[p][i] = max over the group's steps with inside[p] of activations[p][i],
+                       the least activation where there is none
+
+    A step is a cycle with `valid`; `first` and `last` mark the first and last step of a group.
+    `latency` cycles after the last step `done` is set for one cycle, in which `maxima`, as wide
+    as accumulators, hold the group's results; the next group may start in the cycle behind the
+    last step. No back-pressure.
+    """
+
+    latency = 2
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "activations": In(data.ArrayLayout(activation_word(config), config.pixels)),
+            "inside": In(config.pixels),
+            "valid": In(1),
+            "first": In(1),
+            "last": In(1),
+            "maxima": Out(data.ArrayLayout(accumulator_word(config), config.pixels)),
+            "done": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        return m
