@@ -1,8 +1,10 @@
 """Sums of equally many terms, one set per cycle."""
 
 from amaranth import Module, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from hdl.layouts import Vector
 
 
 class AdderTree(wiring.Component):
@@ -21,8 +23,8 @@ class AdderTree(wiring.Component):
                 raise ValueError(f"{name} is at least 1, not {value}")
         self.latency = (terms - 1).bit_length()
         super().__init__({
-            "terms": In(data.ArrayLayout(data.ArrayLayout(signed(term_bits), terms), sums)),
-            "sums": Out(data.ArrayLayout(signed(term_bits + self.latency), sums)),
+            "terms": In(Vector(Vector(signed(term_bits), terms), sums)),
+            "sums": Out(Vector(signed(term_bits + self.latency), sums)),
         })
 
     def elaborate(self, platform):

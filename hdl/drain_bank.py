@@ -1,10 +1,10 @@
 """The register bank between the accumulators and the requantizer."""
 
 from amaranth import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import accumulator_word
+from hdl.layouts import Vector, accumulator_word
 
 
 class DrainBank(wiring.Component):
@@ -21,9 +21,9 @@ class DrainBank(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "accumulators": In(data.ArrayLayout(accumulator_word(config), config.pixels)),
+            "accumulators": In(Vector(accumulator_word(config), config.pixels)),
             "load": In(1),
-            "words": Out(data.ArrayLayout(accumulator_word(config), config.requantizers)),
+            "words": Out(Vector(accumulator_word(config), config.requantizers)),
             "valid": Out(1),
         })
 

@@ -2,31 +2,42 @@
 
 from dataclasses import fields
 
-from amaranth import signed, unsigned
+from amaranth import Format, Value, signed, unsigned
 from amaranth.lib import data
 
 from quantflow import isa
 
 
+class Vector(data.ArrayLayout):
+    """An array layout that waves and generated Verilog show as one number.
+
+    A plain ArrayLayout adds one wire per element to every signal and port that has it, which is
+    most of the text of a machine whose words have hundreds of elements.
+    """
+
+    def format(self, value, format_spec):
+        return Format("{:x}", Value.cast(value))
+
+
 def activation_word(config):
     """One pixel's `lanes` channels."""
-    return data.ArrayLayout(signed(config.activation_bits), config.lanes)
+    return Vector(signed(config.activation_bits), config.lanes)
 
 
 def weight_word(config):
     """What the array needs for one step, indexed [output channel][input channel]."""
-    return data.ArrayLayout(data.ArrayLayout(signed(config.weight_bits), config.lanes), config.lanes)
+    return Vector(Vector(signed(config.weight_bits), config.lanes), config.lanes)
 
 
 def accumulator_word(config):
     """One pixel's `lanes` output channels, before requantization."""
-    return data.ArrayLayout(signed(config.accumulator_bits), config.lanes)
+    return Vector(signed(config.accumulator_bits), config.lanes)
 
 
 def parameter_word(config):
     """Biases and shifts of `lanes` output channels."""
     record = data.StructLayout({"bias": signed(config.accumulator_bits), "shift": config.shift_bits})
-    return data.ArrayLayout(record, config.lanes)
+    return Vector(record, config.lanes)
 
 
 def bank_address(config):

@@ -1,10 +1,10 @@
 """The output-stationary multiply-accumulate array."""
 
 from amaranth import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import accumulator_word, activation_word, weight_word
+from hdl.layouts import Vector, accumulator_word, activation_word, weight_word
 
 
 class MacArray(wiring.Component):
@@ -23,12 +23,12 @@ class MacArray(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "activations": In(data.ArrayLayout(activation_word(config), config.pixels)),
+            "activations": In(Vector(activation_word(config), config.pixels)),
             "weights": In(weight_word(config)),
             "valid": In(1),
             "first": In(1),
             "last": In(1),
-            "accumulators": Out(data.ArrayLayout(accumulator_word(config), config.pixels)),
+            "accumulators": Out(Vector(accumulator_word(config), config.pixels)),
             "done": Out(1),
         })
 

@@ -1,10 +1,10 @@
 """The array's multipliers."""
 
 from amaranth import Module, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import activation_word, weight_word
+from hdl.layouts import Vector, activation_word, weight_word
 
 
 class MultiplierArray(wiring.Component):
@@ -23,10 +23,10 @@ class MultiplierArray(wiring.Component):
         self.config = config
         product = signed(config.activation_bits + config.weight_bits)
         super().__init__({
-            "activations": In(data.ArrayLayout(activation_word(config), config.pixels)),
+            "activations": In(Vector(activation_word(config), config.pixels)),
             "weights": In(weight_word(config)),
             "products": Out(
-                data.ArrayLayout(data.ArrayLayout(product, config.lanes), config.pixels * config.lanes)
+                Vector(Vector(product, config.lanes), config.pixels * config.lanes)
             ),
         })
 

@@ -1,10 +1,10 @@
 """From accumulators to activations."""
 
 from amaranth import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import accumulator_word, activation_word, parameter_word
+from hdl.layouts import Vector, accumulator_word, activation_word, parameter_word
 from quantflow.arithmetic import MAX_BITS
 
 
@@ -26,13 +26,13 @@ class Requantizer(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "words": In(data.ArrayLayout(accumulator_word(config), config.requantizers)),
+            "words": In(Vector(accumulator_word(config), config.requantizers)),
             "valid": In(1),
             "parameters": In(parameter_word(config)),
             "relu": In(1),
             "output_bits": In(range(MAX_BITS + 1)),
             "bypass": In(1),
-            "results": Out(data.ArrayLayout(activation_word(config), config.requantizers)),
+            "results": Out(Vector(activation_word(config), config.requantizers)),
             "results_valid": Out(1),
         })
 

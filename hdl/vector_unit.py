@@ -1,10 +1,10 @@
 """Per-channel reduction over taps: the maximum."""
 
 from amaranth import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import accumulator_word, activation_word
+from hdl.layouts import Vector, accumulator_word, activation_word
 
 
 class VectorUnit(wiring.Component):
@@ -24,12 +24,12 @@ class VectorUnit(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "activations": In(data.ArrayLayout(activation_word(config), config.pixels)),
+            "activations": In(Vector(activation_word(config), config.pixels)),
             "inside": In(config.pixels),
             "valid": In(1),
             "first": In(1),
             "last": In(1),
-            "maxima": Out(data.ArrayLayout(accumulator_word(config), config.pixels)),
+            "maxima": Out(Vector(accumulator_word(config), config.pixels)),
             "done": Out(1),
         })
 

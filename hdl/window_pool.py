@@ -1,10 +1,10 @@
 """Max pooling fused behind a convolution."""
 
 from amaranth import Module
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import activation_word
+from hdl.layouts import Vector, activation_word
 
 
 class WindowPool(wiring.Component):
@@ -22,7 +22,7 @@ class WindowPool(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        words = data.ArrayLayout(activation_word(config), config.requantizers)
+        words = Vector(activation_word(config), config.requantizers)
         super().__init__({
             "words": In(words),
             "valid": In(1),
