@@ -1,0 +1,44 @@
+"""The simulated system's sources, and the files through which its memory is filled and read."""
+
+import re
+from pathlib import Path
+
+MEMORY_FILE = Path(__file__).with_name("axi_memory.sv")
+
+
+def memory_source(**parameters):
+    """Text of sim/axi_memory.sv with the defaults of its parameters replaced."""
+    return _with_parameters(MEMORY_FILE.read_text(), parameters)
+
+
+def _with_parameters(source, parameters):
+    for name, value in parameters.items():
+        source, count = re.subn(rf"(\bparameter {name} = )[^,\n]+", rf"\g<1>{int(value)}", source)
+        if count != 1:
+            raise ValueError(f"the simulation's source has no parameter {name}")
+    return source
+
+
+def write_words(path, sections, width):
+    """Write bytes as a file for $readmemh.
+
+    `sections` are pairs of a byte address, a multiple of `width`, and bytes, which are padded
+    with zeros to whole words of `width` bytes, least significant byte first.
+    """
+    lines = []
+    for address, data in sections:
+        if address % width:
+            raise ValueError(f"address {address:#x} is not a multiple of {width} bytes")
+        lines.append(f"@{address // width:x}")
+        padded = bytes(data) + bytes(-len(data) % width)
+        # One pass over the reversed bytes: the words come out last first, each most significant
+        # byte first.
+        words = padded[::-1].hex("\n", width) if padded else ""
+        lines.append("\n".join(words.split("\n")[::-1]))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def read_words(path, width):
+    """The bytes of a file that $writememh wrote; comments and addresses are skipped."""
+    words = (line for line in path.read_text().split("\n") if line and line[0] not in "/@")
+    return b"".join(bytes.fromhex(word.strip().zfill(2 * width))[::-1] for word in words)
