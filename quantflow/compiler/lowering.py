@@ -28,7 +28,8 @@ class Fold:
         needed = (self.width - 1) * self.stride + self.columns
         right = max(0, needed - self.left - width)
         padded = np.pad(maps, ((0, 0), (0, 0), (0, 0), (self.left, right)))
-        taps = [padded[..., k : k + (self.width - 1) * self.stride + 1 : self.stride] for k in range(self.columns)]
+        reach = (self.width - 1) * self.stride + 1
+        taps = [padded[..., k : k + reach : self.stride] for k in range(self.columns)]
         return np.stack(taps, axis=2).reshape(count, channels * self.columns, height, self.width)
 
 

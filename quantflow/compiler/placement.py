@@ -87,9 +87,8 @@ def _check_write_banks(stage, layout, config):
     apart = config.drain_cycles
     if config.requantizers > 1 and layout.phases > apart:
         raise UserError(
-            f"layer {stage.name} is read with a column step of {layout.phases}, so its results can be written "
-            f"only with requantizers small enough that pixels / requantizers is at least that; "
-            f"it is {apart} in this configuration"
+            f"layer {stage.name}'s results are read with a column step of {layout.phases}, which needs "
+            f"pixels / requantizers of at least {layout.phases}; it is {apart} in this configuration"
         )
 
 
@@ -147,7 +146,7 @@ def _half_blocks(stage, steps, config):
     half = config.weight_depth // 2
     if steps > half:
         raise UserError(
-            f"layer {stage.name} does not fit: one block of its output channels needs {steps} words in half of "
-            f"the weight scratchpad, which has {half}"
+            f"layer {stage.name} does not fit: one block of its output channels needs {steps} words in "
+            f"half of the weight scratchpad, which has {half}"
         )
     return max(1, min(half // steps, config.parameter_depth // 2))

@@ -1,19 +1,8 @@
 """The compiler's proof that every integer of the network fits the machine's registers."""
 
-from quantflow.arithmetic import signed_bits
 from quantflow.errors import UserError
+from quantflow.integer_engine import accumulator_bits
 from quantflow.isa import Operation
-
-
-def accumulator_bits(stage, input_format):
-    """Width that holds every partial sum and every biased sum, for any input of the format.
-
-    For each output channel the sums lie within +-(sum|w| * max|x| + |bias|).
-    """
-    most = abs(input_format.min)
-    sums = abs(stage.weight.astype("int64")).reshape(len(stage.bias), -1).sum(axis=1) * most
-    bound = int((sums + abs(stage.bias)).max())
-    return signed_bits(-bound, bound)
 
 
 def check_widths(stages, quantized, config):
@@ -25,8 +14,9 @@ def check_widths(stages, quantized, config):
         if stage.operation != Operation.CONVOLVE:
             continue
         _check(f"layer {stage.name}", "weights", stage.weight_bits, config.weight_bits)
-        source = quantized.output_format(network[stage.layers[0]].inputs[0])
-        _check(f"layer {stage.name}", "sums", accumulator_bits(stage, source), config.accumulator_bits)
+        name = stage.layers[0]
+        needed = accumulator_bits(quantized.layers[name], quantized.output_format(network[name].inputs[0]))
+        _check(f"layer {stage.name}", "sums", needed, config.accumulator_bits)
         if stage.shift.max() >= config.accumulator_bits:
             raise UserError(
                 f"layer {stage.name} shifts its sums by {stage.shift.max()} bits; "
