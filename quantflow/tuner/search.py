@@ -1,0 +1,83 @@
+"""The search for one fractional length: start where nothing overflows, stop where nothing can improve."""
+
+import math
+
+import numpy as np
+
+from quantflow.arithmetic import Format, dequantize, quantize
+
+CHUNK_VALUES = 1 << 20  # values compared at once
+
+
+def largest_fl(low, high, bits):
+    """The largest fl at which every value in [low, high] still rounds to an integer of `bits` bits.
+
+    This is where the search of Qiu et al. (FPGA 2016, section 5.2) starts. Where both ends are zero any
+    fl holds them; `bits - 1` (values in [-1, 1)) is taken.
+    """
+    low, high = float(low), float(high)
+    largest = max(abs(low), abs(high))
+    if largest == 0:
+        return bits - 1
+    # largest = m * 2**e with m in [0.5, 1), so at most one integer bit less than this can be needed.
+    fl = bits - math.frexp(largest)[1]
+    limits = Format(bits=bits, fl=fl)
+    while np.rint(np.ldexp(low, fl)) < limits.min or np.rint(np.ldexp(high, fl)) > limits.max:
+        fl -= 1
+    return fl
+
+
+def search(start, score, bound, lowest=-math.inf, highest=math.inf):
+    """The fl in [lowest, highest] with the least score; the one nearer to `start` among equals.
+
+    Walks from `start` upwards, then downwards. `bound(fl)` is at most `score(fl)` and must not fall as
+    fl moves away from `start` on either side; so where it reaches the least score found, nothing
+    beyond can be better and the walk ends. The result is the best of all, not only of its neighbourhood.
+    """
+    best, least = start, score(start)
+    for direction in (1, -1):
+        fl = start + direction
+        while lowest <= fl <= highest and bound(fl) < least:
+            error = score(fl)
+            if error < least:
+                best, least = fl, error
+            fl += direction
+    return best
+
+
+def total_error(values, others):
+    """sum |x - y| in float64 over two arrays of one shape."""
+    return float(np.abs(values - others).sum(dtype=np.float64))
+
+
+def quantization_error(values, format):
+    """sum |x - x(bits, fl)|: what rounding and saturation to `format` do to `values`."""
+    return sum(total_error(x, dequantize(quantize(x, format), format)) for x in _chunks(values))
+
+
+def saturation_error(values, format):
+    """The part of sum |x - y| that no y of `format` avoids, because x is out of its range.
+
+    It grows with fl, unlike the rounding error, which makes it a bound for all larger fl.
+    """
+    low, high = format.min * format.scale, format.max * format.scale
+    return sum(total_error(x, np.clip(x, low, high)) for x in _chunks(values))
+
+
+def error_bound(values, format, start):
+    """The bound that `search` needs for scores sum |x - y|, y being any values of `format`.
+
+    Above `start`, the saturation error. Below it nothing saturates and each grid is a part of the next
+    finer one, so the distance to the nearest point of the grid never falls with fl.
+    """
+    if format.fl > start:
+        return saturation_error(values, format)
+    return quantization_error(values, format)
+
+
+def _chunks(values):
+    """The values as flat float64 pieces, so that large arrays need little memory beside them."""
+    flat = values.reshape(-1)
+    return (
+        flat[start : start + CHUNK_VALUES].astype(np.float64) for start in range(0, flat.size, CHUNK_VALUES)
+    )
