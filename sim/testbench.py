@@ -3,17 +3,30 @@
 import re
 from pathlib import Path
 
-MEMORY_FILE = Path(__file__).with_name("axi_memory.sv")
+MEMORY = Path(__file__).with_name("axi_memory.sv")
+TESTBENCH = Path(__file__).with_name("testbench.sv")
+TOP = "testbench"
+
+# Names that the two files give to the files of a run, in the simulation's folder.
+LOAD_FILE, STORE_FILE, TRACE_FILE = "memory_load.hex", "memory_store.hex", "trace.txt"
 
 
 def memory_source(**parameters):
     """Text of sim/axi_memory.sv with the defaults of its parameters replaced."""
-    return _with_parameters(MEMORY_FILE.read_text(), parameters)
+    return _with_parameters(MEMORY.read_text(), parameters)
+
+
+def system_source(accelerator, **parameters):
+    """Text of the whole simulated system; `accelerator` is the Verilog of a module of that name.
+
+    `parameters` replace the defaults of sim/testbench.sv's parameters. The top is `TOP`.
+    """
+    return "\n".join([accelerator, MEMORY.read_text(), _with_parameters(TESTBENCH.read_text(), parameters)])
 
 
 def _with_parameters(source, parameters):
     for name, value in parameters.items():
-        source, count = re.subn(rf"(\bparameter {name} = )[^,\n]+", rf"\g<1>{int(value)}", source)
+        source, count = re.subn(rf"(\bparameter {name} = )[^,\n]+", rf"\g<1>{int(value)}", source, count=1)
         if count != 1:
             raise ValueError(f"the simulation's source has no parameter {name}")
     return source

@@ -1,0 +1,197 @@
+// The simulated system: the accelerator with its memory, and what the host in Python may touch.
+//
+// The control port and the memory's backdoor are ports of this module. What must be looked at in
+// every cycle is looked at here: retirements go to TRACE_FILE, one line "<cycle> <unit>" each
+// (L, C, S; I where the interrupt rises), and `stalled` is high after WATCHDOG_CYCLES cycles
+// without a beat on any memory channel, a retirement or a cycle with `rearm`.
+module testbench #(
+    parameter DATA_WIDTH = 64,
+    parameter SIZE_BYTES = 65536,
+    parameter LATENCY = 10,
+    parameter STALL_PERIOD = 16,
+    parameter STALL_CYCLES = 4,
+    parameter WATCHDOG_CYCLES = 20000,
+    parameter TRACE_FILE = "trace.txt"
+) (
+    input wire clk,
+    input wire rst,
+
+    input wire [7:0] s_axil_awaddr,
+    input wire s_axil_awvalid,
+    output wire s_axil_awready,
+    input wire [31:0] s_axil_wdata,
+    input wire s_axil_wvalid,
+    output wire s_axil_wready,
+    output wire [1:0] s_axil_bresp,
+    output wire s_axil_bvalid,
+    input wire s_axil_bready,
+    input wire [7:0] s_axil_araddr,
+    input wire s_axil_arvalid,
+    output wire s_axil_arready,
+    output wire [31:0] s_axil_rdata,
+    output wire [1:0] s_axil_rresp,
+    output wire s_axil_rvalid,
+    input wire s_axil_rready,
+    output wire interrupt,
+
+    input wire backdoor_load,
+    input wire backdoor_store,
+    input wire [31:0] backdoor_first,
+    input wire [31:0] backdoor_last,
+
+    input wire rearm,
+    output wire stalled,
+    output reg [63:0] cycle,
+    output wire [2:0] waiting,  // bit 1 << isa.Unit
+    output wire [2:0] busy
+);
+    wire arid, awid, rid, bid;
+    wire [31:0] araddr, awaddr;
+    wire [7:0] arlen, awlen;
+    wire [2:0] arsize, awsize;
+    wire [1:0] arburst, awburst, rresp, bresp;
+    wire arvalid, arready, awvalid, awready, rlast, rvalid, rready, wlast, wvalid, wready, bvalid, bready;
+    wire [DATA_WIDTH-1:0] rdata, wdata;
+    wire [DATA_WIDTH/8-1:0] wstrb;
+    wire load_retired, compute_retired, store_retired;
+
+    axi_memory #(
+        .DATA_WIDTH(DATA_WIDTH),
+        .SIZE_BYTES(SIZE_BYTES),
+        .LATENCY(LATENCY),
+        .STALL_PERIOD(STALL_PERIOD),
+        .STALL_CYCLES(STALL_CYCLES)
+    ) memory (
+        .clk(clk),
+        .rst(rst),
+        .s_axi_arid(arid),
+        .s_axi_araddr(araddr),
+        .s_axi_arlen(arlen),
+        .s_axi_arsize(arsize),
+        .s_axi_arburst(arburst),
+        .s_axi_arvalid(arvalid),
+        .s_axi_arready(arready),
+        .s_axi_rid(rid),
+        .s_axi_rdata(rdata),
+        .s_axi_rresp(rresp),
+        .s_axi_rlast(rlast),
+        .s_axi_rvalid(rvalid),
+        .s_axi_rready(rready),
+        .s_axi_awid(awid),
+        .s_axi_awaddr(awaddr),
+        .s_axi_awlen(awlen),
+        .s_axi_awsize(awsize),
+        .s_axi_awburst(awburst),
+        .s_axi_awvalid(awvalid),
+        .s_axi_awready(awready),
+        .s_axi_wdata(wdata),
+        .s_axi_wstrb(wstrb),
+        .s_axi_wlast(wlast),
+        .s_axi_wvalid(wvalid),
+        .s_axi_wready(wready),
+        .s_axi_bid(bid),
+        .s_axi_bresp(bresp),
+        .s_axi_bvalid(bvalid),
+        .s_axi_bready(bready),
+        .backdoor_load(backdoor_load),
+        .backdoor_store(backdoor_store),
+        .backdoor_first(backdoor_first),
+        .backdoor_last(backdoor_last)
+    );
+
+    accelerator accelerator (
+        .clk(clk),
+        .rst(rst),
+        .m_axi_arid(arid),
+        .m_axi_araddr(araddr),
+        .m_axi_arlen(arlen),
+        .m_axi_arsize(arsize),
+        .m_axi_arburst(arburst),
+        .m_axi_arcache(),
+        .m_axi_arprot(),
+        .m_axi_arvalid(arvalid),
+        .m_axi_arready(arready),
+        .m_axi_rid(rid),
+        .m_axi_rdata(rdata),
+        .m_axi_rresp(rresp),
+        .m_axi_rlast(rlast),
+        .m_axi_rvalid(rvalid),
+        .m_axi_rready(rready),
+        .m_axi_awid(awid),
+        .m_axi_awaddr(awaddr),
+        .m_axi_awlen(awlen),
+        .m_axi_awsize(awsize),
+        .m_axi_awburst(awburst),
+        .m_axi_awcache(),
+        .m_axi_awprot(),
+        .m_axi_awvalid(awvalid),
+        .m_axi_awready(awready),
+        .m_axi_wdata(wdata),
+        .m_axi_wstrb(wstrb),
+        .m_axi_wlast(wlast),
+        .m_axi_wvalid(wvalid),
+        .m_axi_wready(wready),
+        .m_axi_bid(bid),
+        .m_axi_bresp(bresp),
+        .m_axi_bvalid(bvalid),
+        .m_axi_bready(bready),
+        .s_axil_awaddr(s_axil_awaddr),
+        .s_axil_awprot(3'b0),
+        .s_axil_awvalid(s_axil_awvalid),
+        .s_axil_awready(s_axil_awready),
+        .s_axil_wdata(s_axil_wdata),
+        .s_axil_wstrb(4'b1111),
+        .s_axil_wvalid(s_axil_wvalid),
+        .s_axil_wready(s_axil_wready),
+        .s_axil_bresp(s_axil_bresp),
+        .s_axil_bvalid(s_axil_bvalid),
+        .s_axil_bready(s_axil_bready),
+        .s_axil_araddr(s_axil_araddr),
+        .s_axil_arprot(3'b0),
+        .s_axil_arvalid(s_axil_arvalid),
+        .s_axil_arready(s_axil_arready),
+        .s_axil_rdata(s_axil_rdata),
+        .s_axil_rresp(s_axil_rresp),
+        .s_axil_rvalid(s_axil_rvalid),
+        .s_axil_rready(s_axil_rready),
+        .interrupt(interrupt),
+        .trace_load_retired(load_retired),
+        .trace_compute_retired(compute_retired),
+        .trace_store_retired(store_retired),
+        .trace_load_waiting(waiting[0]),
+        .trace_compute_waiting(waiting[1]),
+        .trace_store_waiting(waiting[2]),
+        .trace_load_busy(busy[0]),
+        .trace_compute_busy(busy[1]),
+        .trace_store_busy(busy[2])
+    );
+
+    wire memory_event = arvalid && arready || rvalid && rready || awvalid && awready || wvalid && wready
+        || bvalid && bready;
+    wire retirement = load_retired || compute_retired || store_retired;
+    reg [31:0] quiet_cycles;
+    reg interrupt_before;
+    integer trace;
+    assign stalled = quiet_cycles >= WATCHDOG_CYCLES;
+
+    initial trace = $fopen(TRACE_FILE, "w");
+
+    always @(posedge clk) begin
+        cycle <= cycle + 1;
+        interrupt_before <= interrupt;
+        if (!stalled) quiet_cycles <= quiet_cycles + 1;
+        if (memory_event || retirement || rearm) quiet_cycles <= 0;
+        if (load_retired) $fdisplay(trace, "%0d L", cycle);
+        if (compute_retired) $fdisplay(trace, "%0d C", cycle);
+        if (store_retired) $fdisplay(trace, "%0d S", cycle);
+        if (interrupt && !interrupt_before) begin
+            $fdisplay(trace, "%0d I", cycle);
+            $fflush(trace);
+        end
+        if (rst) begin
+            cycle <= 0;
+            quiet_cycles <= 0;
+            interrupt_before <= 0;
+        end
+    end
+endmodule
