@@ -1,0 +1,98 @@
+"""The emulator refuses what the machine would stop at, and names it."""
+
+import numpy as np
+import pytest
+
+from quantflow.config import Config
+from quantflow.emulator import EmulationError, Emulator
+from quantflow.isa import Compute, Load, Map, Position, Region, Store, Target
+
+CONFIG = Config(pixels=2, lanes=8, activation_depth=32, weight_depth=8, parameter_depth=2, accumulator_bits=18)
+MAP = Map(address=0, row_stride=4, block_stride=4, phase_stride=2, phases=1)
+NOWHERE = Position(phase=0, bank=0, group=0)
+
+
+def emulator():
+    return Emulator(CONFIG, np.zeros(4096, np.uint8), (0, 1024, 2048))
+
+
+def load(**changes):
+    fields = {
+        "wait": 0,
+        "signal": 0,
+        "target": Target.ACTIVATION,
+        "region": Region.INPUT,
+        "width": 2,
+        "memory_address": 0,
+        "beats": 4,
+        "word_address": 0,
+        "map": MAP,
+        "rows": 1,
+        "columns": 4,
+        "blocks": 1,
+    }
+    return Load(**fields | changes)
+
+
+def compute(**changes):
+    fields = dict.fromkeys(
+        ["wait", "signal", "operation", "relu", "columns_remainder", "first_row", "output_row_step"]
+        + ["output_row_stride", "window_row_step", "window_row_stride", "window_phase_step"]
+        + ["weight_address", "parameter_address"],
+        0,
+    )
+    fields |= dict.fromkeys(
+        ["rows", "output_blocks", "output_rows", "output_groups", "window_rows", "window_columns"]
+        + ["kernel_rows", "kernel_columns", "input_blocks"],
+        1,
+    )
+    fields |= {"source": MAP, "destination": Map(**vars(MAP) | {"address": 8}), "first": NOWHERE}
+    fields |= {"columns": 2, "output_columns": 2, "output_bits": 8}
+    fields |= {"group_step": Position(phase=0, bank=0, group=1), "word_step": NOWHERE}
+    return Compute(**fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("instruction", "message"),
+    [
+        (load(map=Map(**vars(MAP) | {"address": 31})), "activation address 32 exceeds the depth of 32"),
+        (load(target=Target.WEIGHT, beats=16, word_address=7), r"weight words \[7, 9\) exceed the depth of 8"),
+        (load(target=Target.PARAMETER, beats=3, word_address=2), r"parameter words \[2, 3\) exceed the depth of 2"),
+        (load(target=3), "load target 3 does not exist"),
+        (load(memory_address=4096), "memory .* does not exist"),
+        (compute(operation=3), "operation 3 does not exist"),
+        (compute(weight_address=8), r"weight words \[8, 9\) exceed the depth of 8"),
+        (compute(destination=Map(**vars(MAP) | {"address": 32})), "activation address 32 exceeds"),
+        (compute(source=Map(**vars(MAP) | {"address": 40})), "activation address 40 exceeds"),
+    ],
+)
+def test_illegal_accesses_are_named(instruction, message):
+    with pytest.raises(EmulationError, match=message):
+        emulator().execute(instruction)
+
+
+def test_an_accumulator_that_overflows_is_an_error():
+    machine = emulator()
+    machine.activations[:] = -128
+    machine.weights[:] = -128  # 8 products of 2**14 need 18 bits and a sign
+    with pytest.raises(EmulationError, match="an accumulator exceeds 18 bits"):
+        machine.execute(compute())
+
+
+def test_columns_outside_the_map_are_neither_read_nor_checked():
+    machine = emulator()
+    machine.activations[:] = 1
+    machine.weights[0] = 1
+    left = Position(phase=0, bank=1, group=-1)  # the first pixel lies one column left of the map
+    machine.execute(compute(first=left))
+    assert machine.activations[0, 8].tolist() == [0] * 8
+    assert machine.activations[1, 8].tolist() == [8] * 8
+
+
+def test_store_after_load_returns_the_same_bytes():
+    machine = emulator()
+    machine.memory[1024 : 1024 + 32] = np.arange(32)
+    machine.execute(load())
+    extents = {"map": MAP, "rows": 1, "columns": 4, "blocks": 1}
+    machine.execute(Store(wait=0, signal=0, region=Region.OUTPUT, memory_address=0, beats=4, **extents))
+    np.testing.assert_array_equal(machine.memory[2048 : 2048 + 32], np.arange(32))
