@@ -1,6 +1,6 @@
 """The register bank between the accumulators and the requantizer."""
 
-from amaranth import Module
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,4 +29,15 @@ class DrainBank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # The words move one place down per cycle, so that output j always reads place j * D.
+        places = Signal.like(self.accumulators)
+        word_bits = accumulator_word(self.config).size
+        remaining = Signal(range(self.config.drain_cycles + 1))
+        with m.If(self.load):
+            m.d.sync += [places.eq(self.accumulators), remaining.eq(self.config.drain_cycles)]
+        with m.Elif(self.valid):
+            m.d.sync += [places.eq(places.as_value()[word_bits:]), remaining.eq(remaining - 1)]
+        m.d.comb += self.valid.eq(remaining.any())
+        for j, place in enumerate(range(0, self.config.pixels, self.config.drain_cycles)):
+            m.d.comb += self.words[j].eq(places[place])
         return m

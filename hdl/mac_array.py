@@ -1,10 +1,13 @@
 """The output-stationary multiply-accumulate array."""
 
-from amaranth import Module
-from amaranth.lib import wiring
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.accumulator_bank import AccumulatorBank
+from hdl.adder_tree import AdderTree
 from hdl.layouts import Vector, accumulator_word, activation_word, weight_word
+from hdl.multiplier_array import MultiplierArray
 
 
 class MacArray(wiring.Component):
@@ -32,6 +35,39 @@ class MacArray(wiring.Component):
             "done": Out(1),
         })
 
+    @property
+    def latency(self):
+        return self._terms_latency + AccumulatorBank.latency
+
+    @property
+    def _terms_latency(self):
+        return MultiplierArray.latency + AdderTree.levels(self.config.lanes)
+
     def elaborate(self, platform):
         m = Module()
+        config = self.config
+        product_bits = config.activation_bits + config.weight_bits
+        m.submodules.multipliers = multipliers = MultiplierArray(config)
+        m.submodules.adder_tree = adder_tree = AdderTree(
+            trees=config.pixels * config.lanes, leaves=config.lanes, leaf_bits=product_bits
+        )
+        m.submodules.accumulators = accumulators = AccumulatorBank(
+            config, term_bits=product_bits + adder_tree.latency
+        )
+        # A step's marks travel beside its operands and reach the accumulators with its sums.
+        mark = data.StructLayout({"valid": 1, "first": 1, "last": 1})
+        marks = Signal(Vector(mark, self._terms_latency))
+        m.d.sync += marks.eq(Cat(self.valid, self.first, self.last, marks))
+        step = marks[self._terms_latency - 1]
+        m.d.comb += [
+            multipliers.activations.eq(self.activations),
+            multipliers.weights.eq(self.weights),
+            adder_tree.terms.eq(multipliers.products),
+            accumulators.terms.eq(adder_tree.sums),
+            accumulators.valid.eq(step.valid),
+            accumulators.first.eq(step.first),
+            accumulators.last.eq(step.last),
+            self.accumulators.eq(accumulators.accumulators),
+            self.done.eq(accumulators.done),
+        ]
         return m

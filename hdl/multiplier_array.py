@@ -1,6 +1,6 @@
 """The array's multipliers."""
 
-from amaranth import Module, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,4 +32,22 @@ class MultiplierArray(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        activations = Signal.like(self.activations, name="registered_activations", reset_less=True)
+        weights = Signal.like(self.weights, name="registered_weights", reset_less=True)
+        products = Signal.like(self.products, name="registered_products", reset_less=True)
+        lanes = range(self.config.lanes)
+        m.d.sync += [
+            activations.eq(self.activations),
+            weights.eq(self.weights),
+            # One signal and one assignment: much less Verilog than one per product.
+            products.eq(
+                Cat(
+                    activations[pixel][i] * weights[out][i]
+                    for pixel in range(self.config.pixels)
+                    for out in lanes
+                    for i in lanes
+                )
+            ),
+        ]
+        m.d.comb += self.products.eq(products)
         return m

@@ -1,9 +1,10 @@
 """From accumulators to activations."""
 
-from amaranth import Module
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.arithmetic import clip, limits, round_half_even, shift_right
 from hdl.layouts import Vector, accumulator_word, activation_word, parameter_word
 from quantflow.arithmetic import MAX_BITS
 
@@ -21,7 +22,7 @@ class Requantizer(wiring.Component):
     way. The sum has one bit more than the accumulator and cannot overflow. No back-pressure.
     """
 
-    latency = 4
+    latency = 5
 
     def __init__(self, config):
         self.config = config
@@ -38,4 +39,41 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        bits, lanes = self.config.accumulator_bits, self.config.lanes
+        channels = lanes * self.config.requantizers
+        valids = Signal(self.latency)
+        m.d.sync += valids.eq(Cat(self.valid, valids))
+        m.d.comb += self.results_valid.eq(valids[-1])
+
+        words = Signal(Vector(signed(bits), channels), reset_less=True)  # wait for their parameters
+        parameters = Signal.like(self.parameters, name="used_parameters")
+        sums = Signal(Vector(signed(bits + 1), channels), reset_less=True)
+        shifts = Signal(Vector(self.config.shift_bits, lanes), reset_less=True)
+        shifted = Signal(Vector(signed(bits + 2), channels), reset_less=True)
+        rests = Signal(channels, reset_less=True)
+        rounded = Signal(Vector(signed(bits + 1), channels), reset_less=True)
+        results = Signal(Vector(signed(self.config.activation_bits), channels), reset_less=True)
+        shifting = [shift_right(total, shifts[n % lanes]) for n, total in enumerate(sums)]
+        least, greatest = self._add_limits(m)
+        m.d.comb += [
+            parameters.eq(Mux(self.bypass, 0, self.parameters)),
+            self.results.eq(results.as_value()),
+        ]
+        # One assignment per stage: much less Verilog than one per channel.
+        m.d.sync += [
+            words.eq(self.words.as_value()),
+            sums.eq(Cat(word + parameters[n % lanes].bias for n, word in enumerate(words))),
+            shifts.eq(Cat(parameter.shift for parameter in parameters)),
+            shifted.eq(Cat(value for value, _ in shifting)),
+            rests.eq(Cat(rest for _, rest in shifting)),
+            rounded.eq(Cat(map(round_half_even, shifted, rests))),
+            results.eq(Cat(clip(value, least, greatest) for value in rounded)),
+        ]
         return m
+
+    def _add_limits(self, m):
+        """The range of the results, whose lower end is zero with ReLU."""
+        low, high = limits(self.output_bits, self.config.activation_bits)
+        least, greatest = Signal(low.shape(), name="least"), Signal(high.shape(), name="greatest")
+        m.d.sync += [least.eq(Mux(self.relu, 0, low)), greatest.eq(high)]
+        return least, greatest

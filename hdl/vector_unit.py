@@ -1,10 +1,11 @@
 """Per-channel reduction over taps: the maximum."""
 
-from amaranth import Module
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import Vector, accumulator_word, activation_word
+from quantflow.arithmetic import Format
 
 
 class VectorUnit(wiring.Component):
@@ -35,4 +36,29 @@ class VectorUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        config = self.config
+        channels = config.pixels * config.lanes
+        word = activation_word(config)
+        least = word.const([Format(bits=config.activation_bits, fl=0).min] * config.lanes)
+        candidates = Signal(Vector(word.elem_shape, channels), reset_less=True)
+        best = Signal(Vector(word.elem_shape, channels), reset_less=True)
+        valid, first, last = Signal(), Signal(), Signal()
+        m.d.sync += [
+            valid.eq(self.valid),
+            first.eq(self.first),
+            last.eq(self.last),
+            self.done.eq(valid & last),
+            candidates.eq(
+                Cat(
+                    Mux(inside, activations, least)
+                    for inside, activations in zip(self.inside, self.activations, strict=True)
+                )
+            ),
+        ]
+        with m.If(valid):
+            m.d.sync += best.eq(
+                Cat(Mux(first | (new > old), new, old) for new, old in zip(candidates, best, strict=True))
+            )
+        maxima = Vector(signed(config.accumulator_bits), channels)(self.maxima.as_value())
+        m.d.comb += [maximum.eq(value) for maximum, value in zip(maxima, best, strict=True)]
         return m

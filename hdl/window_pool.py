@@ -1,7 +1,8 @@
 """Max pooling fused behind a convolution."""
 
-from amaranth import Module
+from amaranth import Cat, Module, Mux, signed
 from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import Vector, activation_word
@@ -22,15 +23,28 @@ class WindowPool(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.slots = max(2, config.drain_cycles)  # an address has at least one bit
         words = Vector(activation_word(config), config.requantizers)
         super().__init__({
             "words": In(words),
             "valid": In(1),
-            "slot": In(range(max(2, config.drain_cycles))),
+            "slot": In(range(self.slots)),
             "first": In(1),
             "pooled": Out(words),
         })
 
     def elaborate(self, platform):
         m = Module()
+        # As a memory rather than registers: distributed RAM spares the multiplexer of D words.
+        m.submodules.kept = kept = Memory(shape=self.words.shape(), depth=self.slots, init=[])
+        read, write = kept.read_port(domain="comb"), kept.write_port()
+        elements = Vector(signed(self.config.activation_bits), self.config.requantizers * self.config.lanes)
+        pairs = zip(elements(self.words.as_value()), elements(read.data.as_value()), strict=True)
+        m.d.comb += [
+            self.pooled.eq(Cat(Mux(self.first | (word > best), word, best) for word, best in pairs)),
+            read.addr.eq(self.slot),
+            write.addr.eq(self.slot),
+            write.data.eq(self.pooled),
+            write.en.eq(self.valid),
+        ]
         return m
