@@ -1,0 +1,70 @@
+"""Shapes as an ONNX file declares them, and as ONNX itself infers them behind nodes that we refuse."""
+
+import onnx
+from onnx import TensorProto
+
+from quantflow.importer.nodes import shown
+from quantflow.importer.tensors import type_name
+
+
+def declared_sizes(value):
+    """Sizes of a ValueInfoProto with the batch, None where one is free; None if no shape is declared."""
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        return None
+    return tuple(size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
+
+
+def input_fault(value):
+    """Why the graph's input cannot be the network's, continuing "input 'x' ..."; None if it can."""
+    if not value.type.HasField("tensor_type"):
+        return "is not a tensor; float32 [N, C, H, W] or [N, F] is expected"
+    if value.type.tensor_type.elem_type != TensorProto.FLOAT:
+        return f"has elements of {type_name(value.type.tensor_type.elem_type)}; FLOAT (float32) is expected"
+    sizes = declared_sizes(value)
+    if sizes is None:
+        return "has no declared shape; [N, C, H, W] or [N, F] is expected"
+    if len(sizes) not in (2, 4):
+        return f"has the shape {shown(sizes)}; [N, C, H, W] or [N, F] is expected"
+    if None in sizes[1:]:
+        return f"has the shape {shown(sizes)}; only the batch may be of free size"
+    if any(size is not None and size < 1 for size in sizes):
+        return f"has the shape {shown(sizes)}; every size must be at least 1"
+    return None
+
+
+class DeclaredShapes:
+    """Declared shapes of a model's values by name."""
+
+    def __init__(self, model):
+        self._model = model
+        graph = model.graph
+        self._sizes = {value.name: declared_sizes(value) for value in (*graph.value_info, *graph.output)}
+        self._inferred = None
+
+    def contradiction(self, name, batch, shape):
+        """The declared sizes of `name` if they differ from [batch, *shape], else None."""
+        declared = self._sizes.get(name)
+        if declared is None:
+            return None
+        ours = (batch, *shape)
+        if len(declared) != len(ours):
+            return declared
+        pairs = zip(declared, ours, strict=True)
+        return declared if any(None not in pair and pair[0] != pair[1] for pair in pairs) else None
+
+    def guess(self, name):
+        """Best effort for a node that we cannot convert: its shape without the batch, or None."""
+        sizes = self._sizes.get(name)
+        if sizes is None:
+            sizes = self._infer().get(name)
+        return sizes[1:] if sizes and min(size or 0 for size in sizes) >= 0 else None
+
+    def _infer(self):
+        if self._inferred is None:
+            try:
+                graph = onnx.shape_inference.infer_shapes(self._model.proto).graph
+                self._inferred = {value.name: declared_sizes(value) for value in graph.value_info}
+            except Exception:  # of many kinds; without its help the shapes stay unknown
+                self._inferred = {}
+        return self._inferred

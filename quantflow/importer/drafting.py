@@ -1,0 +1,216 @@
+"""From ONNX nodes to a draft: each node is converted or refused, and the graph must be one chain."""
+
+import math
+from dataclasses import replace
+
+from quantflow.importer.converters import CONVERTERS
+from quantflow.importer.declared import DeclaredShapes, declared_sizes, input_fault
+from quantflow.importer.files import domain_of
+from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, shown
+from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
+from quantflow.importer.steps import ChannelAffine, Draft, Entry, Refused
+from quantflow.importer.tensors import Constants
+
+SUPPORTED = "Conv, Gemm, MatMul, Relu, MaxPool, Flatten and batch normalization"
+UNKNOWN = "not checked, since the shape of its input is unknown"
+
+
+def draft_model(model):
+    """The draft of a `files.Model`; what cannot be imported stands in its entries and problems."""
+    drafter = _Drafter(model)
+    for proto in model.graph.node:
+        drafter.take(proto)
+    return drafter.draft()
+
+
+class _Drafter:
+    """Walks the nodes in the file's order, which ONNX requires to be an order of execution."""
+
+    def __init__(self, model):
+        self._model = model
+        self._constants = Constants(model.graph, model.path.parent)
+        self._declared = DeclaredShapes(model)
+        self._problems = []
+        self._steps = []
+        self._entries = {}
+        self._values = {}
+        self._batch = None
+        self._readers = {}  # value -> label of the first node that reads it
+        self._origins = {}  # value -> name of the node that makes it
+        self._take_inputs()
+
+    def _take_inputs(self):
+        for name in self._constants.repeated:
+            self._problems.append(f"has two initializers {name!r}; every value needs a name of its own")
+        inputs = [value for value in self._model.graph.input if value.name not in self._constants]
+        if len(inputs) != 1:
+            names = ", ".join(repr(value.name) for value in inputs)
+            self._problems.append(f"has {len(inputs)} inputs ({names}); exactly one is supported")
+        for value in inputs:
+            fault = input_fault(value) if value.name else "has no name"
+            sizes = declared_sizes(value)
+            if fault is None and math.prod(sizes[1:]) > MAX_MAP_VALUES:
+                fault = f"has the shape {shown(sizes)}; at most {MAX_MAP_VALUES} values are supported"
+            if fault is not None:
+                self._problems.append(f"has an input {value.name!r} that {fault}")
+            else:
+                self._batch = sizes[0]
+            self._values[value.name] = Value(producer=value.name, shape=None if fault else sizes[1:])
+        self._input = self._values[inputs[0].name] if inputs else Value(producer="", shape=None)
+
+    def take(self, proto):
+        """Convert one node, or note why not."""
+        node = Node(
+            name=self._unique_name(proto),
+            operator=proto.op_type,
+            inputs=tuple(proto.input),
+            outputs=tuple(proto.output),
+            attributes=Attributes(proto),
+        )
+        try:
+            self._check_outputs(node)
+            if domain_of(proto) == "" and self._is_constant(proto):
+                return
+            step, shape, refusal = *self._converted(node, proto), None
+        except Refusal as caught:
+            step, shape, refusal = None, None, str(caught)
+        except UnknownShape:
+            step, shape, refusal = None, None, UNKNOWN
+        if step is None:
+            shape = self._declared.guess(node.outputs[0]) if node.outputs and node.outputs[0] else None
+            step = self._placeholder(node, shape)
+        self._record(node, step, shape, refusal)
+
+    def _is_constant(self, proto):
+        """Constant nodes, and Identity of a constant, become constants and leave no step."""
+        if (proto.domain, proto.op_type) in self._model.local_functions:
+            return False
+        if proto.op_type == "Constant":
+            self._constants.add_node(proto.output[0], proto)
+        elif proto.op_type == "Identity" and len(proto.input) == 1 and proto.input[0] in self._constants:
+            self._constants.add_alias(proto.output[0], proto.input[0])
+        else:
+            return False
+        return True
+
+    def _converted(self, node, proto):
+        domain = domain_of(proto)
+        if (domain, node.operator) in self._model.local_functions:
+            raise Refusal("is a function that the file defines; export the model with its functions inlined")
+        if domain:
+            raise Refusal(f"belongs to the operator set {domain!r}; only ONNX's own is supported")
+        if node.operator not in CONVERTERS:
+            raise Refusal(f"is not supported ({SUPPORTED} are)")
+        site = Site(
+            node=node,
+            opset=self._model.opset,
+            batch=self._batch,
+            constants=self._constants,
+            values=self._values,
+        )
+        step, shape = CONVERTERS[node.operator](site)
+        declared = self._declared.contradiction(node.outputs[0], self._batch, shape)
+        if declared is not None:
+            ours = shown(("N" if self._batch is None else self._batch, *shape))
+            raise Refusal(f"makes {ours}, but the file declares {shown(declared)} for it")
+        self._check_sole_reader(node)
+        return step, shape
+
+    def _check_outputs(self, node):
+        if not node.outputs or not node.outputs[0]:
+            raise Refusal("has no output")
+        for name in node.outputs:
+            if name and (name in self._values or name in self._constants):
+                raise Refusal(f"makes {name!r}, which exists already; every value needs a name of its own")
+
+    def _check_sole_reader(self, node):
+        for name in node.inputs:
+            if name in self._readers:
+                raise Refusal(f"reads {name!r} as {self._readers[name]} does; only chains are supported")
+
+    def _placeholder(self, node, shape):
+        producers = [self._values[name] for name in node.inputs if name in self._values]
+        known = producers[0].shape if producers else None
+        return Refused(
+            name=node.name,
+            inputs=tuple(value.producer for value in producers),
+            input_shape=known,
+            output_shape=shape,
+        )
+
+    def _record(self, node, step, shape, refusal):
+        for name in node.inputs:
+            if name in self._values:
+                self._readers.setdefault(name, repr(node.name))
+        for index, name in enumerate(node.outputs):
+            if name and name not in self._constants and name not in self._values:
+                self._values[name] = Value(producer=node.name, shape=shape if index == 0 else None)
+                self._origins.setdefault(name, node.name)
+        reads = self._values.get(next((name for name in node.inputs if name in self._values), None))
+        self._steps.append(step)
+        # Additions and normalizations vanish into the layer before them: they cost nothing.
+        free = isinstance(step, ChannelAffine)
+        self._entries[node.name] = Entry(
+            operator=node.operator,
+            name=node.name,
+            input_shape=reads.shape if reads else None,
+            output_shape=shape,
+            macs=None if refusal else step.macs,
+            parameters=None if refusal else 0 if free else step.parameters,
+            verdict=refusal or "ok",
+            refused=refusal is not None,
+        )
+
+    def _unique_name(self, proto):
+        """The node's name, or its output's; made unique, since layers are found by name."""
+        candidates = [name for name in (proto.name, *proto.output[:1]) if name] or [proto.op_type]
+        taken = {*self._entries, self._input.producer}
+        for name in candidates:
+            if name not in taken:
+                return name
+        numbered = (f"{candidates[0]}_{k}" for k in range(2, len(taken) + 3))
+        return next(name for name in numbered if name not in taken)
+
+    def draft(self):
+        """The finished draft, after the checks that need the whole graph."""
+        self._check_graph_outputs()
+        input_shape = self._input.shape
+        return Draft(
+            model_path=str(self._model.path),
+            name=self._model.path.stem,
+            input_name=self._input.producer,
+            input_shape=None if input_shape is None else as_map(input_shape),
+            steps=tuple(self._steps),
+            entries=self._entries,
+            problems=tuple(self._problems),
+        )
+
+    def _check_graph_outputs(self):
+        outputs = [value.name for value in self._model.graph.output]
+        if len(outputs) != 1:
+            names = ", ".join(map(repr, outputs))
+            self._problems.append(f"has {len(outputs)} outputs ({names}); exactly one is supported")
+        for name in outputs:
+            if name not in self._origins:
+                self._problems.append(f"has an output {name!r} that no layer makes")
+            elif name in self._readers:
+                reader = self._readers[name]
+                self._problems.append(f"has an output {name!r} that {reader} reads; only chains are supported")
+        if not self._model.graph.node:
+            self._problems.append("has no nodes; a network needs at least one layer")
+        self._refuse_unread(set(outputs))
+
+    def _refuse_unread(self, outputs):
+        """A value that nothing reads belongs to a branch that we would drop silently."""
+        made = {}
+        for value, origin in self._origins.items():
+            made.setdefault(origin, []).append(value)
+        for name, entry in self._entries.items():
+            used = [value for value in made.get(name, []) if value in outputs or value in self._readers]
+            if entry.refused or used == made[name][:1]:
+                continue
+            if not used:
+                reason = f"makes {made[name][0]!r}, which nothing reads; only chains are supported"
+            else:
+                reason = f"has its output {used[-1]!r} in use; only the first output is supported"
+            self._entries[name] = replace(entry, verdict=reason, refused=True)

@@ -1,0 +1,115 @@
+"""What a converter may ask about the surroundings of its node."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from onnx import TensorProto
+
+from quantflow.importer.nodes import Node, Refusal, UnknownShape, shown, with_batch
+from quantflow.importer.tensors import Constants
+
+MAX_MAP_VALUES = 2**28  # of one image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """A value that depends on the network's input."""
+
+    producer: str  # name of the step, or of the network's input
+    shape: tuple[int | None, ...] | None  # without the batch: (C, H, W) or (F,); None if unknown
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Site:
+    """A node among the values before it."""
+
+    node: Node
+    opset: int
+    batch: int | None  # None: any number of images
+    constants: Constants
+    values: dict[str, Value]
+
+    def check_inputs(self, least, most):
+        """The number of inputs is right, and each is known."""
+        given = len(self.node.inputs)
+        if not least <= given <= most:
+            expected = least if least == most else f"{least} to {most}"
+            raise Refusal(f"has {given} inputs; {expected} are expected")
+        for name in self.node.inputs:
+            if name and name not in self.values and name not in self.constants:
+                raise Refusal(f"reads {name!r}, which no initializer, input or earlier node provides")
+
+    def computed(self, index=0):
+        """The computed value that input `index` reads."""
+        name = self.node.input(index)
+        if not name:
+            raise Refusal("lacks its input")
+        if name not in self.values:
+            raise Refusal(f"reads the constant {name!r} where the feature map is expected")
+        return self.values[name]
+
+    def is_constant(self, index):
+        return self.node.input(index) in self.constants
+
+    def constant(self, index, meaning, element_type=TensorProto.FLOAT):
+        """The constant that input `index` reads."""
+        name = self.node.input(index)
+        if name in self.values:
+            raise Refusal(f"computes its {meaning} {name!r}; only a constant is supported")
+        if not name:
+            raise Refusal(f"has no {meaning}, which must be given")
+        return self.constants.array(name, meaning, element_type)
+
+    def vector(self, index, meaning, size):
+        """The constant [size] that input `index` reads, as float64; `size` may be None, for any."""
+        vector = self.constant(index, meaning)
+        if vector.ndim != 1 or size not in (None, vector.size):
+            expected = shown(["channels" if size is None else size])
+            raise Refusal(f"has a {meaning} of shape {shown(vector.shape)}; {expected} is expected")
+        return vector.astype(np.float64)
+
+    def map_shape(self):
+        """(C, H, W) of the value that the node reads."""
+        shape = self.known_shape()
+        if len(shape) != 3:
+            raise Refusal(f"reads a value of shape {with_batch(shape)}; [N, C, H, W] is expected")
+        return shape
+
+    def feature_count(self):
+        """F of the value [N, F] that the node reads."""
+        shape = self.known_shape()
+        if len(shape) != 1:
+            raise Refusal(f"reads a value of shape {with_batch(shape)}; [N, F] is expected: flatten it before")
+        return shape[0]
+
+    def known_shape(self, index=0):
+        shape = self.computed(index).shape
+        if shape is None or None in shape:
+            raise UnknownShape
+        return shape
+
+    def layer(self, kind, shape, reads=0, **fields):
+        """A layer of type `kind` with output `shape`, its input being the node's input `reads`."""
+        check_size(shape, "makes a map")
+        value = self.computed(reads)
+        return kind(
+            name=self.node.name,
+            inputs=(value.producer,),
+            input_shape=as_map(value.shape),
+            output_shape=as_map(shape),
+            **fields,
+        )
+
+
+def check_size(shape, words):
+    """Refuse a map too large for any machine; `words` continue "node X ..."."""
+    if math.prod(shape) > MAX_MAP_VALUES:
+        raise Refusal(
+            f"{words} of shape {with_batch(shape)}; at most {MAX_MAP_VALUES} values an image are supported"
+        )
+
+
+def as_map(shape):
+    """(C, H, W) of a value: features are channels of one pixel."""
+    return (*shape, 1, 1) if len(shape) == 1 else tuple(shape)

@@ -1,0 +1,66 @@
+"""What a model is between its ONNX nodes and the finished network: a draft of steps.
+
+A step is a layer of `graph`, or one of the types here, which exist only until a pass has folded or
+removed them.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from quantflow.graph import Layer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Passage(Layer):
+    """y = x: Identity, Dropout in inference, a reshape that changes nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flattening(Layer):
+    """[C, H, W] read as [C * H * W, 1, 1]; the values keep their order."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rectifier(Layer):
+    """y = max(x, 0)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChannelAffine(Layer):
+    """y[c] = scale[c] * x[c] + offset[c]: batch normalization, or the addition of a bias."""
+
+    scale: np.ndarray = field(repr=False)  # float64 [C]
+    offset: np.ndarray = field(repr=False)  # float64 [C]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Refused(Layer):
+    """The place of a node that cannot be imported; its shapes are None where they are unknown."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Entry:
+    """How one node fared: a row of the inspection. Shapes are without the batch, None if unknown."""
+
+    operator: str
+    name: str
+    input_shape: tuple[int | None, ...] | None
+    output_shape: tuple[int | None, ...] | None
+    macs: int | None
+    parameters: int | None
+    verdict: str = "ok"  # or "folded into X", "removed", or the reason of a refusal
+    refused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Draft:
+    """A model on its way through the passes: steps in execution order, and how each node fared."""
+
+    model_path: str
+    name: str
+    input_name: str
+    input_shape: tuple[int, int, int] | None  # [C, H, W]; None if the model's input is refused
+    steps: tuple[Layer, ...]
+    entries: dict[str, Entry]  # by the node's name
+    problems: tuple[str, ...]  # what is wrong with the graph as a whole, each continuing "FILE ..."

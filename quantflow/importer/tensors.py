@@ -1,0 +1,139 @@
+"""The constants of an ONNX graph as numpy arrays: initializers and Constant nodes, checked when read."""
+
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from onnx import AttributeProto, TensorProto
+
+from quantflow.importer.nodes import Refusal, shown
+
+MAX_ELEMENTS = 2**31 - 1  # of any tensor or map
+
+_DTYPES = {TensorProto.FLOAT: "<f4", TensorProto.INT64: "<i8", TensorProto.BOOL: "?"}
+_TYPED_FIELDS = {
+    TensorProto.FLOAT: "float_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.BOOL: "int32_data",
+}
+
+
+class Constants:
+    """Constant values by name. An array is decoded and checked when it is asked for.
+
+    External data is read from the model's folder only. `array` raises Refusal in words that continue
+    "node X ...".
+    """
+
+    def __init__(self, graph, folder):
+        self._folder = folder
+        self._tensors = {tensor.name: tensor for tensor in graph.initializer if tensor.name}
+        self._sparse = {sparse.values.name for sparse in graph.sparse_initializer if sparse.values.name}
+        counts = Counter(tensor.name for tensor in graph.initializer)
+        counts.update(self._sparse)
+        self.repeated = [name for name, count in counts.items() if count > 1]
+
+    def __contains__(self, name):
+        return name in self._tensors or name in self._sparse
+
+    def add_node(self, name, proto):
+        """Take the value of the Constant node `proto` under `name`; raises Refusal if it has none."""
+        if len(proto.attribute) != 1:
+            raise Refusal(f"has {len(proto.attribute)} attributes; a Constant has one, its value")
+        (attribute,) = proto.attribute
+        kinds = {
+            "value": (AttributeProto.TENSOR, lambda: attribute.t),
+            "value_float": (AttributeProto.FLOAT, lambda: np.float32(attribute.f)),
+            "value_floats": (AttributeProto.FLOATS, lambda: np.array(attribute.floats, np.float32)),
+            "value_int": (AttributeProto.INT, lambda: np.int64(attribute.i)),
+            "value_ints": (AttributeProto.INTS, lambda: np.array(attribute.ints, np.int64)),
+        }
+        kind, value = kinds.get(attribute.name, (None, None))
+        if kind is None or attribute.type != kind or attribute.ref_attr_name:
+            raise Refusal(f"has its value as {attribute.name!r}; a tensor, numbers or a number is supported")
+        self._tensors[name] = value()
+
+    def add_alias(self, name, original):
+        """`name` is the same constant as `original`."""
+        if original in self._sparse:
+            self._sparse.add(name)
+        else:
+            self._tensors[name] = self._tensors[original]
+
+    def array(self, name, meaning, element_type=TensorProto.FLOAT):
+        """The constant `name`, of `element_type` and finite, as a read-only array."""
+        label = f"{meaning} {name!r}"
+        if name in self._sparse:
+            raise Refusal(f"has the {label} as a sparse tensor; only dense ones are supported")
+        value = self._tensors[name]
+        if isinstance(value, TensorProto):
+            value = _decoded(value, label, element_type, self._folder)
+        elif value.dtype != np.dtype(_DTYPES[element_type]):
+            raise Refusal(f"has the {label} as {value.dtype}; {type_name(element_type)} is expected")
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            index = np.argwhere(~np.isfinite(value))[0].tolist()
+            raise Refusal(f"has a {value[tuple(index)]} in the {label} at {index}; weights must be finite")
+        return value
+
+
+def type_name(element_type):
+    """ONNX's name of an element type; files may hold numbers that name none."""
+    known = element_type in TensorProto.DataType.values()
+    return TensorProto.DataType.Name(element_type) if known else f"type {element_type}"
+
+
+def _decoded(tensor, label, element_type, folder):
+    if tensor.data_type != element_type:
+        given = type_name(tensor.data_type)
+        raise Refusal(f"has the {label} as {given}; {type_name(element_type)} is expected")
+    dims = list(tensor.dims)
+    if any(size < 1 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
+        raise Refusal(f"has the {label} of shape {shown(dims)}; 1 to {MAX_ELEMENTS} elements are supported")
+    if tensor.HasField("segment"):
+        raise Refusal(f"has the {label} in segments; whole tensors are supported")
+    dtype = np.dtype(_DTYPES[element_type])
+    expected = math.prod(dims) * dtype.itemsize
+    if tensor.data_location == TensorProto.EXTERNAL:
+        content = _external(tensor, label, expected, folder)
+    elif tensor.HasField("raw_data"):
+        content = tensor.raw_data
+    else:
+        content = np.array(getattr(tensor, _TYPED_FIELDS[element_type]), dtype=dtype).tobytes()
+    if len(content) != expected:
+        raise Refusal(
+            f"has the {label} of shape {shown(dims)} with {len(content)} bytes of data; it needs {expected}"
+        )
+    return np.frombuffer(content, dtype=dtype).reshape(dims)
+
+
+def _external(tensor, label, expected, folder):
+    """The bytes of a tensor that lies in a file beside the model."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    offset, length = _number(entries, "offset", 0, label), _number(entries, "length", expected, label)
+    try:
+        file = (Path(folder) / location).resolve()
+        inside = file.is_relative_to(Path(folder).resolve()) and not Path(location).is_absolute()
+        if not location or not inside:
+            raise Refusal(f"has the {label} in {location!r}; external data must lie in the model's folder")
+        if not file.is_file():
+            raise Refusal(f"has the {label} in {location!r}, a file that is not beside the model")
+        if length != expected or offset + length > file.stat().st_size:
+            raise Refusal(
+                f"has the {label} at bytes {offset} to {offset + length} of {location!r}; "
+                f"it needs {expected} bytes and the file has {file.stat().st_size}"
+            )
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(length)
+    except (OSError, ValueError, RuntimeError) as error:  # null characters, loops of links, no permission
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise Refusal(f"has the {label} in {location!r}, which cannot be read ({reason})") from None
+
+
+def _number(entries, key, default, label):
+    text = entries.get(key, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise Refusal(f"has the {label} with the {key} {text!r} of its external data; a number is expected")
+    return int(text)
