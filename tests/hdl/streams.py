@@ -28,7 +28,7 @@ async def collect(dut, name, into, rng, stall=0.5):
         accept = rng.random() >= stall
         ready.value = accept
         await RisingEdge(dut.clk)
-        offered = payload.value.to_unsigned() if int(valid.value) else None
+        offered = int(payload.value) if int(valid.value) else None
         assert waiting is None or offered == waiting, f"{name} offered {waiting}, then {offered}"
         if accept and offered is not None:
             into.append(offered)
@@ -45,7 +45,7 @@ async def watch(dut, prefix, names, into):
     waiting = None
     while True:
         await RisingEdge(dut.clk)
-        offered = tuple(signal.value.to_unsigned() for signal in signals) if int(valid.value) else None
+        offered = tuple(int(signal.value) for signal in signals) if int(valid.value) else None
         assert waiting is None or offered == waiting, f"{prefix} offered {waiting}, then {offered}"
         taken = offered is not None and int(ready.value)
         if taken:
@@ -60,6 +60,11 @@ async def until(dut, condition, cycles=2000):
             return waited
         await RisingEdge(dut.clk)
     raise AssertionError(f"nothing came within {cycles} cycles")
+
+
+async def until_holds(dut, into, count, cycles=2000):
+    """Wait until the list `into` holds `count` items; fails after `cycles`. Returns the cycles waited."""
+    return await until(dut, lambda: len(into) >= count, cycles)
 
 
 async def reset(dut, **inputs):

@@ -12,7 +12,7 @@ from hdl.axi import ADDRESS_BITS, BOUNDARY_BYTES, burst_layout, request_layout
 from hdl.burst_splitter import BurstSplitter
 from quantflow.config import Config
 from sim.bench import run_bench
-from tests.hdl.streams import collect, reset, send, until
+from tests.hdl.streams import collect, reset, send, until_holds
 
 CONFIGS = {
     "narrow": Config(pixels=3, lanes=4, port_bits=32, weight_bits=4, burst_beats=16),
@@ -60,7 +60,7 @@ async def splits_requests(dut):
         seen = []
         cocotb.start_soon(send(dut, "requests", words, rng, stall))
         collector = cocotb.start_soon(collect(dut, "bursts", seen, rng, stall))
-        cycles = await until(dut, lambda: len(seen) == len(expected), 20000)
+        cycles = await until_holds(dut, seen, len(expected), 20000)
         await ClockCycles(dut.clk, 5)
         collector.cancel()
         assert [unpack_burst(config, payload) for payload in seen] == expected
