@@ -8,8 +8,11 @@ import numpy as np
 
 from quantflow.errors import UserError
 
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, MemoryError)
-_DAMAGED = (*_UNREADABLE, zipfile.BadZipFile, zlib.error)
+# What numpy and zipfile raise for bytes that are not what they should be.
+_DAMAGED = (
+    OSError, ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, MemoryError, SyntaxError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,9 +90,7 @@ def check_images(images, input_shape, name):
     """
     images = np.asarray(images)
     if not np.issubdtype(images.dtype, np.floating):
-        raise UserError(
-            f"{name} holds {images.dtype} values, where float32 is expected, scaled as the model expects"
-        )
+        raise UserError(f"{name} holds {images.dtype} values, where float32 is expected, scaled as the model expects")
     if images.ndim != 4 or images.shape[1:] != tuple(input_shape):
         expected = ", ".join(map(str, input_shape))
         raise UserError(f"{name} has shape {list(images.shape)}, where [N, {expected}] is expected")
@@ -107,7 +108,7 @@ def _check_labels(labels, count, name):
     if not np.issubdtype(labels.dtype, np.integer):
         raise UserError(f"{name} holds {labels.dtype} values, where integer class numbers are expected")
     if labels.shape != (count,):
-        raise UserError(f"{name} has shape {list(labels.shape)}, where one label for each image, [{count}], is expected")
+        raise UserError(f"{name} has shape {list(labels.shape)}, where [{count}] is expected, one label for each image")
     labels = labels.astype(np.int64)
     if labels.min() < 0:
         raise UserError(f"{name} holds the label {labels.min()}, where labels count from 0")

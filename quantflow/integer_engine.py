@@ -11,6 +11,7 @@ from quantflow.arithmetic import quantize, round_half_even_shift, saturate, sign
 from quantflow.graph import Dense, MaxPool
 from quantflow.windows import windows
 
+MAX_ACCUMULATOR_BITS = 48  # the widest accumulator that a machine may have
 BATCH_BYTES = 64 << 20  # working memory of one batch in one layer
 EXACT_FLOAT32 = 1 << 24  # float32 holds every integer up to this magnitude
 EXACT_FLOAT64 = 1 << 53  # float64 likewise
@@ -159,6 +160,4 @@ def _check_images(quantized, q_images):
         raise ValueError(f"quantized images are integers, not {q_images.dtype}")
     low, high = int(q_images.min()), int(q_images.max())
     if low < quantized.input.min or high > quantized.input.max:
-        raise ValueError(
-            f"quantized images lie in {quantized.input.min} to {quantized.input.max}, not {low} to {high}"
-        )
+        raise ValueError(f"quantized images lie in {quantized.input.min} to {quantized.input.max}, not {low} to {high}")

@@ -14,6 +14,7 @@ from quantflow.errors import UserError
 from quantflow.float_engine import activations
 from quantflow.graph import MaxPool, Network
 from quantflow.integer_engine import (
+    MAX_ACCUMULATOR_BITS,
     accumulate,
     accumulator_bits,
     batches,
@@ -25,8 +26,6 @@ from quantflow.quantized import QuantizedLayer, QuantizedNetwork
 from quantflow.tuner.activations import largest_output, least_error_output, with_output
 from quantflow.tuner.room import room
 from quantflow.tuner.weights import fl_per_layer, least_error_fl, quantize_bias, quantize_weights
-
-MAX_ACCUMULATOR_BITS = 48  # the widest accumulator that a machine may have
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,9 +106,7 @@ def _quantize_layer(layer, input_format, weight_bits, output):
 
 def _float_maps(layer, x, slices):
     """The float network's output of one layer, from its input `x`; UserError where it overflows."""
-    alone = Network(
-        name=layer.name, input_name=layer.inputs[0], input_shape=layer.input_shape, layers=(layer,)
-    )
+    alone = Network(name=layer.name, input_name=layer.inputs[0], input_shape=layer.input_shape, layers=(layer,))
     y = room((len(x), *layer.output_shape), np.float32)
     for s in slices:
         y[s] = activations(alone, np.ascontiguousarray(x[s]))[layer.name]

@@ -26,9 +26,11 @@ def least_error_output(layer, quantized_layer, input_format, y_float, accumulato
     bits = quantized_layer.output.bits
 
     def score(fl):
-        fixed = (requantize(accumulators[s], accumulator_fl - fl, layer.relu, bits) for s in slices)
-        format = Format(bits=bits, fl=fl)
-        return sum(total_error(y_float[s], dequantize(y, format)) for s, y in zip(slices, fixed))
+        format, error = Format(bits=bits, fl=fl), 0.0
+        for s in slices:
+            fixed = requantize(accumulators[s], accumulator_fl - fl, layer.relu, bits)
+            error += total_error(y_float[s], dequantize(fixed, format))
+        return error
 
     start = min(max(quantized_layer.output.fl, lowest), highest)
     best = search(

@@ -78,6 +78,4 @@ def error_bound(values, format, start):
 def _chunks(values):
     """The values as flat float64 pieces, so that large arrays need little memory beside them."""
     flat = values.reshape(-1)
-    return (
-        flat[start : start + CHUNK_VALUES].astype(np.float64) for start in range(0, flat.size, CHUNK_VALUES)
-    )
+    return (flat[start : start + CHUNK_VALUES].astype(np.float64) for start in range(0, flat.size, CHUNK_VALUES))
