@@ -1,0 +1,130 @@
+"""Write a build folder: everything that a board, or the simulation, needs to run a network."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from string import Template
+
+from amaranth.back import verilog
+
+from hdl.accelerator import Accelerator
+from hdl.axi import named_ports
+from quantflow import tuned_file
+from quantflow.errors import UserError
+from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TUNED, VERILOG, Manifest
+
+TEMPLATES = Path(__file__).with_name("templates")
+TOP = "accelerator"
+AXI_PORTS = {"memory_read": "m_axi_", "memory_write": "m_axi_", "control": "s_axil_"}
+
+
+def accelerator_verilog(config):
+    """The machine of a configuration as Verilog text, its top module named `accelerator`."""
+    accelerator = Accelerator(config)
+    ports = named_ports(accelerator, AXI_PORTS)
+    return verilog.convert(accelerator, name=TOP, ports=ports, emit_src=False, strip_internal_attrs=True)
+
+
+def write_project(deployment, quantized, board, folder):
+    """Write the build folder of `deployment`, compiled from `quantized` for `board`.
+
+    The folder is complete before it takes its place; an earlier build there is replaced. Returns
+    the figures that `quantflow generate --json` writes. Raises UserError where the folder cannot
+    be written, or holds something else than a build.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / MANIFEST).exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} holds something else than a build: name another folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        prepared = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            figures = _write(deployment, quantized, board, prepared)
+            _replace(folder, prepared)
+        finally:
+            shutil.rmtree(prepared, ignore_errors=True)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror or error}") from None
+    return figures
+
+
+def _write(deployment, quantized, board, folder):
+    manifest = Manifest.of(deployment, board)
+    source = accelerator_verilog(deployment.config)
+    figures = {
+        "board": board.name,
+        "config": deployment.config.to_json(),
+        "multipliers": deployment.config.multipliers,
+        "verilog_lines": source.count("\n"),
+        "memory_bytes": manifest.memory_bytes,
+        "estimated_cycles": manifest.programs["cold"].estimated_cycles,
+    }
+    manifest.write(folder)
+    (folder / VERILOG).write_text(source)
+    (folder / MODEL).write_bytes(deployment.image.tobytes())
+    tuned_file.save(quantized, folder / TUNED)
+    for name, text in constraint_files(board).items():
+        (folder / name).write_text(text)
+    (folder / SUMMARY).write_text(summary(manifest, board, figures))
+    return figures
+
+
+def _replace(folder, prepared):
+    """Put the prepared folder in the place of what is there."""
+    prepared.chmod(0o777 & ~_umask())  # a temporary folder is its owner's alone
+    old = prepared.with_name(prepared.name + ".old")
+    if folder.exists():
+        folder.rename(old)
+    prepared.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def constraint_files(board):
+    """The board's constraints and scripts: file name to text."""
+    values = {
+        "part": board.part,
+        "vendor_board": board.vendor_board,
+        "clock_mhz": board.clock_mhz,
+        "clock_ns": f"{1000 / board.clock_mhz:.3f}",
+        "port_bits": board.config.port_bits,
+    }
+    return {
+        name: Template((TEMPLATES / template).read_text()).substitute(values)
+        for name, template in board.templates.items()
+    }
+
+
+def summary(manifest, board, figures):
+    """The build in words: machine, memory, programs."""
+    config = manifest.config
+    lines = [
+        f"{board.title}, {board.part}, {board.clock_mhz} MHz aimed at",
+        f"{config.multipliers} multipliers: {config.pixels} pixels x {config.lanes} input channels "
+        f"x {config.lanes} output channels",
+        f"{config.activation_bits}-bit activations, {config.weight_bits}-bit weights, "
+        f"{config.accumulator_bits}-bit accumulators, {config.port_bits}-bit memory port",
+        f"{figures['verilog_lines']} lines of Verilog, identity {manifest.identity:#010x}",
+        "",
+        f"memory, {manifest.memory_bytes} bytes from an address that the base registers name:",
+        f"  model   at {manifest.model_address:#10x}  ({MODEL})",
+        f"  input   at {manifest.input_address:#10x}  {manifest.input.bytes} bytes",
+        f"  output  at {manifest.output_address:#10x}  {manifest.output.bytes} bytes",
+    ]
+    for name, program in manifest.programs.items():
+        time = program.estimated_cycles / manifest.clock_mhz
+        lines += [
+            "",
+            f"program {name}: {len(program.instructions)} instructions at model + {program.offset:#x}, "
+            f"{program.estimated_cycles} cycles estimated ({time:.1f} us)",
+        ]
+        lines += [f"  {n:4}  {i.text}  ; {i.label}" for n, i in enumerate(program.instructions)]
+    if board.note:
+        lines += ["", f"Note: {board.note}"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,174 @@
+"""The manifest of a build folder: what the host, real or simulated, must know about a build.
+
+`boards/project.py` writes it as `manifest.json`; `sim/` and drivers read it. A build folder holds:
+
+    manifest.json     this
+    accelerator.v     the machine, top module `accelerator`
+    model.bin         the model region of memory: programs, parameters, weights
+    tuned/            the tuned network, for the integer engine that the outputs are compared with
+    summary.txt       the same for people, and the board's constraints and scripts
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from quantflow.compiler.assembly import format_instruction
+from quantflow.compiler.transfer import Transfer
+from quantflow.config import Config
+from quantflow.cycles import MemoryTiming, estimate
+from quantflow.errors import UserError
+from quantflow.isa import Opcode, Unit
+from quantflow.registers import identity
+
+MANIFEST, VERILOG, MODEL, TUNED, SUMMARY = "manifest.json", "accelerator.v", "model.bin", "tuned", "summary.txt"
+FORMAT, VERSION = "quantflow build", 1
+ALIGNMENT = 4096  # bytes; of regions, so that none shares a page with another
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstructionRecord:
+    """One instruction as people read it."""
+
+    unit: str  # the unit that performs it: load, compute or store
+    stage: int  # index of the stage that it serves
+    text: str  # disassembly
+    label: str  # what it is for
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgramRecord:
+    offset: int  # byte offset in the model region
+    estimated_cycles: int
+    instructions: tuple[InstructionRecord, ...]
+
+    def of_unit(self, unit):
+        """(index in the program, record) of one unit's instructions, in order."""
+        return [(n, record) for n, record in enumerate(self.instructions) if record.unit == unit]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord:
+    name: str
+    layers: tuple[str, ...]
+    macs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """See the module. Addresses are bytes from the start of the memory that a build uses."""
+
+    board: str
+    clock_mhz: int
+    config: Config
+    memory: MemoryTiming  # that the estimates assume, and simulations apply
+    identity: int  # of the configuration, as the machine's register shows it
+    model_address: int
+    input_address: int
+    output_address: int
+    memory_bytes: int  # all three regions
+    programs: dict[str, ProgramRecord]  # cold, trace, and warm where all weights stay on chip
+    stages: tuple[StageRecord, ...]
+    input: Transfer
+    output: Transfer
+    traces: tuple[Transfer, ...]  # every stage's output, as the trace program stores them
+    trace_offsets: tuple[int, ...]  # bytes in the output region
+
+    @property
+    def macs(self):
+        """Multiply-accumulates of one image."""
+        return sum(stage.macs for stage in self.stages)
+
+    @property
+    def trace_bytes(self):
+        return self.trace_offsets[-1] + self.traces[-1].bytes
+
+    @classmethod
+    def of(cls, deployment, board):
+        """The manifest of a Deployment on a board (anything with name, clock_mhz and memory)."""
+        input_address = _aligned(len(deployment.image))
+        output_address = input_address + _aligned(deployment.input.bytes)
+        return cls(
+            board=board.name,
+            clock_mhz=board.clock_mhz,
+            config=deployment.config,
+            memory=board.memory,
+            identity=identity(deployment.config),
+            model_address=0,
+            input_address=input_address,
+            output_address=output_address,
+            memory_bytes=output_address + _aligned(deployment.output_bytes),
+            programs={name: _program(deployment, name, board.memory) for name in deployment.programs},
+            stages=tuple(
+                StageRecord(name=stage.name, layers=tuple(stage.layers), macs=int(stage.macs))
+                for stage in deployment.stages
+            ),
+            input=deployment.input,
+            output=deployment.output,
+            traces=tuple(deployment.traces),
+            trace_offsets=tuple(deployment.trace_offsets),
+        )
+
+    def write(self, folder):
+        values = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        # numpy's integers are not JSON's.
+        (Path(folder) / MANIFEST).write_text(json.dumps(values, indent=1, default=int) + "\n")
+
+    @classmethod
+    def read(cls, folder):
+        """The manifest of a build folder; UserError where there is none, or of another version."""
+        path = Path(folder) / MANIFEST
+        try:
+            values = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise UserError(f"{folder} is no build folder: it has no {MANIFEST}") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from None
+        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+            raise UserError(f"{path} does not describe a quantflow build")
+        if values.pop("version", None) != VERSION:
+            raise UserError(f"{path} was written by another version of quantflow: generate it again")
+        try:
+            return cls._from_json(values)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path} is damaged ({error}): generate it again") from None
+
+    @classmethod
+    def _from_json(cls, values):
+        programs = {
+            name: ProgramRecord(
+                **{**program, "instructions": tuple(InstructionRecord(**i) for i in program["instructions"])}
+            )
+            for name, program in values["programs"].items()
+        }
+        stages = tuple(StageRecord(**{**stage, "layers": tuple(stage["layers"])}) for stage in values["stages"])
+        converted = {
+            "config": Config(**values["config"]),
+            "memory": MemoryTiming(**values["memory"]),
+            "programs": programs,
+            "stages": stages,
+            "input": Transfer.from_json(values["input"]),
+            "output": Transfer.from_json(values["output"]),
+            "traces": tuple(Transfer.from_json(trace) for trace in values["traces"]),
+            "trace_offsets": tuple(values["trace_offsets"]),
+        }
+        return cls(**{**values, **converted})
+
+
+def _program(deployment, name, timing):
+    program = deployment.programs[name]
+    records = tuple(
+        InstructionRecord(
+            unit=Unit(instruction.opcode - Opcode.LOAD).name.lower(),
+            stage=stage,
+            text=format_instruction(instruction),
+            label=label,
+        )
+        for instruction, label, stage in zip(program.instructions, program.labels, program.stages, strict=True)
+    )
+    cycles = estimate(deployment, timing, name).cycles
+    return ProgramRecord(offset=program.offset, estimated_cycles=cycles, instructions=records)
+
+
+def _aligned(size):
+    return -(-size // ALIGNMENT) * ALIGNMENT
