@@ -21,8 +21,6 @@ class WordAssembler(wiring.Component):
     latency = 1
 
     def __init__(self, beat_bits, count):
-        if count < 1:
-            raise ValueError(f"a word has at least 1 beat, not {count}")
         self.beat_bits = beat_bits
         self.count = count
         super().__init__({

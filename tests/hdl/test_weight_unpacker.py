@@ -12,7 +12,7 @@ from cocotb.utils import get_sim_time
 from hdl.weight_unpacker import WeightUnpacker, weight_width_codes
 from quantflow.config import Config
 from sim.bench import run_bench
-from tests.hdl.streams import receive, send
+from tests.hdl.streams import collect, send
 
 CONFIGS = {
     "four_bit": Config(pixels=3, lanes=4, port_bits=32, weight_bits=4),
@@ -41,7 +41,7 @@ async def unpacks_every_width(dut):
     words = []
     dut.beats__valid.value = dut.words__ready.value = dut.rst.value = 0
     Clock(dut.clk, 10, unit="ns").start()
-    cocotb.start_soon(receive(dut, "words", words.append, rng))
+    cocotb.start_soon(collect(dut, "words", words, rng))
     for code, width in weight_width_codes(config).items():
         dut.width.value = code
         expected = [random_weights(rng, config, width) for _ in range(30)]
@@ -63,7 +63,7 @@ async def takes_a_beat_per_cycle(dut):
     words = []
     dut.beats__valid.value = dut.rst.value = 0
     Clock(dut.clk, 10, unit="ns").start()
-    cocotb.start_soon(receive(dut, "words", words.append, rng, stall=0))
+    cocotb.start_soon(collect(dut, "words", words, rng, stall=0))
     code, width = max(weight_width_codes(config).items())
     dut.width.value = code
     await ClockCycles(dut.clk, 2)
