@@ -86,11 +86,14 @@ def _read_members(path, file, names):
 def check_images(images, input_shape, name):
     """`images` as a float32 array [N, C, H, W]; UserError, calling them `name`, where they are not that.
 
-    They must be floating point, of the model's `input_shape` [C, H, W], at least one, and finite.
+    They must be floating point, of the model's `input_shape` [C, H, W], at least one, and finite; [N, C]
+    will do where the model's maps are [C, 1, 1].
     """
     images = np.asarray(images)
     if not np.issubdtype(images.dtype, np.floating):
         raise UserError(f"{name} holds {images.dtype} values, where float32 is expected, scaled as the model expects")
+    if images.ndim == 2 and tuple(input_shape[1:]) == (1, 1):
+        images = images[:, :, None, None]
     if images.ndim != 4 or images.shape[1:] != tuple(input_shape):
         expected = ", ".join(map(str, input_shape))
         raise UserError(f"{name} has shape {list(images.shape)}, where [N, {expected}] is expected")

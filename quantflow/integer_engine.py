@@ -85,7 +85,11 @@ def requantize(accumulators, shift, relu, bits):
 
 def max_pool(layer, x, format):
     """Maximum over the window's taps inside the map; `x` and the result are integers of `format`."""
-    return windows(x, layer.window, fill=format.min).max(axis=(2, 3)).astype(np.int32)
+    taps = windows(x, layer.window, fill=format.min)
+    output = np.full((len(x), *layer.output_shape), format.min, dtype=np.int32)
+    for row, column in np.ndindex(*layer.window.kernel):
+        np.maximum(output, taps[:, :, row, column], out=output)
+    return output
 
 
 def accumulator_bits(quantized_layer, input_format):

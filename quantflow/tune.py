@@ -11,8 +11,8 @@ import numpy as np
 from quantflow.arithmetic import MAX_BITS, MIN_BITS, Format, quantize, signed_bits
 from quantflow.datasets import check_images
 from quantflow.errors import UserError
-from quantflow.float_engine import activations
-from quantflow.graph import MaxPool, Network
+from quantflow.float_engine import apply
+from quantflow.graph import MaxPool
 from quantflow.integer_engine import (
     MAX_ACCUMULATOR_BITS,
     accumulate,
@@ -106,10 +106,9 @@ def _quantize_layer(layer, input_format, weight_bits, output):
 
 def _float_maps(layer, x, slices):
     """The float network's output of one layer, from its input `x`; UserError where it overflows."""
-    alone = Network(name=layer.name, input_name=layer.inputs[0], input_shape=layer.input_shape, layers=(layer,))
     y = room((len(x), *layer.output_shape), np.float32)
     for s in slices:
-        y[s] = activations(alone, np.ascontiguousarray(x[s]))[layer.name]
+        y[s] = apply(layer, x[s])
         if not np.isfinite(y[s]).all():
             raise UserError(f"layer {layer.name} gives infinite or undefined values on the calibration images")
     return y
