@@ -195,7 +195,7 @@ class _Drafter:
                 self._problems.append(f"has an output {name!r} that no layer makes")
             elif name in self._readers:
                 reader = self._readers[name]
-                self._problems.append(f"has an output {name!r} that {reader} reads; only chains are supported")
+                self._problems.append(f"has an output {name!r} that {reader} reads; a chain is expected")
         if not self._model.graph.node:
             self._problems.append("has no nodes; a network needs at least one layer")
         self._refuse_unread(set(outputs))

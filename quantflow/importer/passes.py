@@ -149,7 +149,7 @@ def finish(draft: Draft):
     """The network of a draft after its passes; raises UserError with the first fault, counting the others."""
     reasons = faults(draft)
     if reasons:
-        more = f" ({len(reasons) - 1} more: see `quantflow inspect`)" if len(reasons) > 1 else ""
+        more = f"; `quantflow inspect` shows {len(reasons) - 1} more" if len(reasons) > 1 else ""
         raise UserError(f"{draft.model_path}: {reasons[0]}{more}")
     if not draft.steps:
         raise UserError(f"{draft.model_path}: it has no layer that computes; a network needs at least one")

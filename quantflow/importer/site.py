@@ -80,7 +80,7 @@ class Site:
         """F of the value [N, F] that the node reads."""
         shape = self.known_shape()
         if len(shape) != 1:
-            raise Refusal(f"reads a value of shape {with_batch(shape)}; [N, F] is expected: flatten it before")
+            raise Refusal(f"reads a value of shape {with_batch(shape)}; flatten it to [N, F] first")
         return shape[0]
 
     def known_shape(self, index=0):
