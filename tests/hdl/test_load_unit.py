@@ -14,6 +14,7 @@ from hdl.load_unit import LoadUnit
 from quantflow import isa
 from quantflow.config import Config
 from sim.bench import run_bench
+from tests.hdl.maps import places, random_map_fields, resize, words_of_map
 from tests.hdl.streams import collect, reset, send, until
 
 CONFIGS = {
@@ -39,16 +40,6 @@ def words_of(beats, beats_per_word, config):
         yield sum(beat << (k * config.port_bits) for k, beat in enumerate(beats[n : n + beats_per_word]))
 
 
-def resize(word, count, from_bits, to_bits):
-    """Sign-extend or truncate each of `count` packed elements."""
-    result = 0
-    for n in range(count):
-        element = (word >> (n * from_bits)) & ((1 << from_bits) - 1)
-        element -= (element >> (from_bits - 1)) << from_bits
-        result |= (element & ((1 << to_bits) - 1)) << (n * to_bits)
-    return result
-
-
 def make_load(config, target, words, **fields):
     """A load of `words` words; a map has as many words as its extents say."""
     plain = dict(phases=1, address=0, row_stride=0, block_stride=0, phase_stride=0)
@@ -66,11 +57,8 @@ def random_load(rng, config):
     target = rng.choice(list(isa.Target))
     fields = {"region": rng.randrange(3), "memory_address": rng.randrange(1000) * config.port_bytes}
     if target == isa.Target.ACTIVATION:
-        extents = {"rows": rng.randint(1, 3), "columns": rng.randint(1, 5), "blocks": rng.randint(1, 3)}
-        names = ("address", "row_stride", "block_stride", "phase_stride")
-        strides = {name: rng.getrandbits(config.activation_address_bits) for name in names}
-        fields |= extents | {"map": isa.Map(phases=rng.randint(1, 3), **strides)}
-        return make_load(config, target, extents["rows"] * extents["columns"] * extents["blocks"], **fields)
+        fields |= random_map_fields(rng, config)
+        return make_load(config, target, words_of_map(fields), **fields)
     words = rng.randint(1, 6)
     depth = config.weight_depth if target == isa.Target.WEIGHT else config.parameter_depth
     width = rng.randrange(len(config.weight_widths))
@@ -93,18 +81,6 @@ def expected_writes(load, config):
         mask = (1 << config.lanes * (config.accumulator_bits + config.shift_bits)) - 1
         words = [word & mask for word in words_of(beats, config.parameter_word_beats, config)]
     return [(load.target, 0, load.word_address + n, word) for n, word in enumerate(words)]
-
-
-def places(load, config):
-    """(bank, address) of each word of the map, as isa.Map has it."""
-    m = load.map
-    for y in range(load.rows):
-        for x in range(load.columns):
-            unit, phase = divmod(x, m.phases)
-            for c in range(load.blocks):
-                address = m.address + y * m.row_stride + c * m.block_stride + phase * m.phase_stride
-                address += unit // config.pixels
-                yield unit % config.pixels, address % (1 << config.activation_address_bits)
 
 
 class Bench:
