@@ -10,8 +10,8 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +36,8 @@ def save(quantized, folder):
     try:
         _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        prepared = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        prepared = folder.parent / f".{folder.name}-{secrets.token_hex(8)}"
+        prepared.mkdir()
         try:
             _write(quantized, prepared)
             _move(prepared, folder)
@@ -113,18 +114,11 @@ def _one_line(match):
 
 def _move(prepared, folder):
     """Put the prepared files in place: the whole folder at once if new, else one file after the other."""
-    os.chmod(prepared, 0o777 & ~_umask())  # mkdtemp makes it private
     if not folder.exists():
         os.replace(prepared, folder)
         return
     for name in (TENSORS, STRUCTURE):
         os.replace(prepared / name, folder / name)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _check_replaceable(folder):
