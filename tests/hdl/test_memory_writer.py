@@ -139,6 +139,11 @@ async def interrupted_write(dut, rng, config):
     return bursts[: len(taken["bursts__"])], beats[: len(taken["beats__"])]
 
 
+def flushed(dut):
+    assert not int(dut.error.value) and not int(dut.bursts__ready.value) and not int(dut.beats__ready.value)
+    return int(dut.idle.value)
+
+
 @cocotb.test(timeout_time=2000, timeout_unit="us")
 async def flush_completes_bursts_with_nothing(dut):
     config = CONFIGS[os.environ["CONFIG"]]
@@ -149,7 +154,7 @@ async def flush_completes_bursts_with_nothing(dut):
         bursts, beats = await interrupted_write(dut, rng, config)
         dut.bursts__valid.value = dut.beats__valid.value = round_ % 2
         await RisingEdge(dut.clk)
-        await until(dut, lambda: dut.idle.value == 1 and dut.error.value == 0)
+        await until(dut, lambda: flushed(dut))
         dut.bursts__valid.value = dut.beats__valid.value = 0
         await ClockCycles(dut.clk, 2)
         dut.flush.value = 0
