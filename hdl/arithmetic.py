@@ -5,7 +5,7 @@ parts: `shift_right`, then `round_half_even`; `limits`, then `clip`. An argument
 expression is computed again for every use that a function makes of it, so pass registers.
 """
 
-from amaranth import Cat, Const, Mux, Value
+from amaranth import Cat, Const, Mux, Value, signed
 
 
 def shift_right(value, shift):
@@ -41,13 +41,14 @@ def limits(bits, out_bits):
     `bits` is an integer or an unsigned value, from 1 to `out_bits`.
     """
     bits = Value.cast(bits)
-    low = (Const(-1) << (bits - 1)[: len(bits)])[:out_bits].as_signed()
+    low = (Const(-1, signed(out_bits)) << (bits - 1)[: len(bits)])[:out_bits].as_signed()
     return low, ~low
 
 
 def clip(value, low, high):
     """The signed `value` where it lies in [low, high], else the nearer of them; as wide as these."""
-    return Mux(value > high, high, Mux(value < low, low, value[: len(high)])).as_signed()
+    inside = value[: len(high)].as_signed()
+    return Mux(value > high, high, Mux(value < low, low, inside))
 
 
 def saturate(value, bits, out_bits):

@@ -76,4 +76,5 @@ def round_half_even_shift(values, shift):
 
 def signed_bits(low, high):
     """Width of the narrowest two's-complement integer that holds every value in [low, high]."""
-    return max(int(high).bit_length(), int(-1 - low).bit_length() if low < 0 else 0) + 1
+    # `~n` is `-1 - n`: a negative integer needs as many bits as its complement.
+    return max((~n if n < 0 else n).bit_length() for n in (int(low), int(high))) + 1

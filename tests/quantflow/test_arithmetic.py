@@ -1,0 +1,76 @@
+"""The arithmetic contract, against exact fractions and cases worked by hand."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from quantflow.arithmetic import Format, dequantize, quantize, round_half_even_shift, saturate, signed_bits
+
+
+def test_shift_rounds_as_exact_fractions_do():
+    values = np.arange(-70, 71)
+    for shift in range(9):
+        expected = [round(Fraction(int(value), 1 << shift)) for value in values]  # ties to even
+        np.testing.assert_array_equal(round_half_even_shift(values, shift), expected)
+
+
+def test_shift_of_large_values():
+    rng = np.random.default_rng(1)
+    values = rng.integers(-(1 << 52), 1 << 52, 500)
+    shifts = rng.integers(0, 54, 500)
+    expected = [round(Fraction(int(value), 1 << int(shift))) for value, shift in zip(values, shifts, strict=True)]
+    np.testing.assert_array_equal(round_half_even_shift(values, shifts), expected)
+
+
+def test_shift_worked_by_hand():
+    # 5/2 = 2.5 and 7/2 = 3.5 are ties, as are -5/2 and -7/2; 11/4 = 2.75 is not.
+    assert round_half_even_shift([5, 7, -5, -7, 1, -1], 1).tolist() == [2, 4, -2, -4, 0, 0]
+    assert round_half_even_shift([11, -11, 6, 2], 2).tolist() == [3, -3, 2, 0]
+    assert round_half_even_shift([-3, 0, 4], 0).tolist() == [-3, 0, 4]
+
+
+def test_shifts_broadcast():
+    np.testing.assert_array_equal(round_half_even_shift(np.full((2, 3), 12), [[1], [3]]), [[6] * 3, [2] * 3])
+
+
+def test_negative_shift_is_refused():
+    with pytest.raises(ValueError, match="^a right shift is at least 0, not -1$"):
+        round_half_even_shift([1, 2], [3, -1])
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_saturate_keeps_what_fits(bits):
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    found = saturate(np.array([low - 1, low, -1, 0, high, high + 1, 1 << 40, -(1 << 40)]), bits)
+    assert found.tolist() == [low, low, -1, 0, high, high, high, low]
+    assert (Format(bits=bits, fl=0).min, Format(bits=bits, fl=0).max) == (low, high)
+
+
+@pytest.mark.parametrize("fl", [-3, 0, 5, 12])
+def test_quantize_inverts_dequantize(fl):
+    format = Format(bits=8, fl=fl)
+    integers = np.arange(format.min, format.max + 1)
+    np.testing.assert_array_equal(quantize(dequantize(integers, format), format), integers)
+    assert dequantize(3, format) == 3 * format.scale
+
+
+def test_quantize_rounds_half_to_even_and_clips():
+    format = Format(bits=4, fl=1)
+    values = np.array([0.25, 0.75, -0.25, -0.75, 0.26, 100.0, -100.0], dtype=np.float32)
+    integers = quantize(values, format)
+    assert integers.dtype == np.int32
+    assert integers.tolist() == [0, 2, 0, -2, 1, 7, -8]
+
+
+@pytest.mark.parametrize("bits", [1, 17])
+def test_format_widths(bits):
+    with pytest.raises(ValueError, match=f"^a format has 2 to 16 bits, not {bits}$"):
+        Format(bits=bits, fl=0)
+
+
+def test_signed_bits_is_the_narrowest():
+    for low in range(-9, 10):
+        for high in range(low, 10):
+            fitting = [n for n in range(1, 8) if -(1 << (n - 1)) <= low and high <= (1 << (n - 1)) - 1]
+            assert signed_bits(low, high) == fitting[0], (low, high)

@@ -1,0 +1,99 @@
+"""Encoding: round trips of random instructions, field ranges, and the layout that gateware reads."""
+
+import random
+from dataclasses import fields, replace
+
+import pytest
+
+from hdl.layouts import struct_layout
+from quantflow import isa
+from quantflow.config import Config
+
+CONFIGS = [
+    Config(pixels=3, lanes=4, port_bits=32),
+    Config(pixels=7, lanes=8, activation_depth=5000, weight_depth=100, extent_bits=8, phase_bits=2),
+]
+CONFIG = CONFIGS[0]
+
+
+def field_range(field, config):
+    bits = isa.field_bits(field, config)
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if field.metadata["signed"] else (0, (1 << bits) - 1)
+
+
+def random_value(type_, config, rng):
+    """An instruction or struct with every field at random, ends of its range included."""
+    values = {}
+    for field in fields(type_):
+        if "struct" in field.metadata:
+            values[field.name] = random_value(field.metadata["struct"], config, rng)
+        elif field.init:
+            low, high = field_range(field, config)
+            values[field.name] = rng.choice([low, high, rng.randint(low, high)])
+    return type_(**values)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["narrow", "deep"])
+@pytest.mark.parametrize("type_", isa.INSTRUCTIONS.values(), ids=lambda type_: type_.__name__)
+def test_decode_inverts_encode(type_, config):
+    rng = random.Random(1)
+    for _ in range(50):
+        instruction = random_value(type_, config, rng)
+        word = isa.encode(instruction, config)
+        assert 0 <= word < 1 << isa.instruction_bits(config)
+        assert isa.decode(word, config) == instruction
+
+
+@pytest.mark.parametrize("opcode", isa.Opcode, ids=lambda opcode: opcode.name)
+def test_opcodes_stand_lowest(opcode):
+    instruction = random_value(isa.INSTRUCTIONS[opcode], CONFIG, random.Random(2))
+    assert instruction.opcode == opcode
+    assert isa.encode(instruction, CONFIG) & ((1 << isa.OPCODE_BITS) - 1) == opcode
+
+
+@pytest.mark.parametrize("type_", isa.INSTRUCTIONS.values(), ids=lambda type_: type_.__name__)
+def test_every_field_is_range_checked(type_):
+    instruction = random_value(type_, CONFIG, random.Random(3))
+    for field in fields(type_):
+        if "struct" in field.metadata or not field.init:
+            continue
+        low, high = field_range(field, CONFIG)
+        for value in (low - 1, high + 1):
+            with pytest.raises(ValueError) as error:
+                isa.encode(replace(instruction, **{field.name: value}), CONFIG)
+            name = f"{type_.__name__.lower()}.{field.name}"
+            assert str(error.value) == f"{name} is {low} to {high} in this configuration, not {value}"
+
+
+def test_fields_of_structs_are_range_checked():
+    store = random_value(isa.Store, CONFIG, random.Random(4))
+    with pytest.raises(ValueError, match=r"^map\.phases is 0 to 7 in this configuration, not 8$"):
+        isa.encode(replace(store, map=replace(store.map, phases=8)), CONFIG)
+
+
+@pytest.mark.parametrize("opcode", [0, 4, 7])
+def test_opcodes_that_do_not_exist(opcode):
+    with pytest.raises(ValueError, match=f"^opcode {opcode} does not exist$"):
+        isa.decode(opcode, CONFIG)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["narrow", "deep"])
+def test_instructions_are_whole_beats_and_no_larger_than_needed(config):
+    widest = max(isa.struct_bits(type_, config) for type_ in isa.INSTRUCTIONS.values())
+    assert isa.instruction_bits(config) % config.port_bits == 0
+    assert widest <= isa.instruction_bits(config) < widest + config.port_bits
+
+
+@pytest.mark.parametrize("type_", isa.INSTRUCTIONS.values(), ids=lambda type_: type_.__name__)
+def test_gateware_reads_the_same_layout(type_):
+    layout = struct_layout(type_, CONFIG)
+    assert layout.size == isa.struct_bits(type_, CONFIG)
+    instruction = random_value(type_, CONFIG, random.Random(5))
+    view = layout.from_bits(isa.encode(instruction, CONFIG))
+    for field in fields(type_):
+        if "struct" not in field.metadata:
+            assert view[field.name] == getattr(instruction, field.name), field.name
+        else:
+            part = getattr(instruction, field.name)
+            for inner in fields(part):
+                assert view[field.name][inner.name] == getattr(part, inner.name), (field.name, inner.name)
