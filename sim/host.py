@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.clock import Clock
-from cocotb.triggers import FallingEdge, First, RisingEdge, with_timeout
+from cocotb.triggers import First, RisingEdge, with_timeout
 
 from quantflow.isa import Unit
 from quantflow.registers import BUSY, DONE, FAILED, START, Register
@@ -39,13 +39,12 @@ class Host:
             getattr(dut, name).value = 0
         dut.rst.value = 1
         for _ in range(RESET_CYCLES):
-            await FallingEdge(dut.clk)
+            await RisingEdge(dut.clk)
         dut.rst.value = 0
 
     async def write(self, register, value):
-        """One AXI4-Lite write; values change at falling edges, so each rising edge sees them settled."""
+        """One AXI4-Lite write."""
         dut = self.dut
-        await FallingEdge(dut.clk)
         dut.s_axil_awaddr.value, dut.s_axil_wdata.value = int(register), value
         dut.s_axil_awvalid.value = dut.s_axil_wvalid.value = dut.s_axil_bready.value = 1
         address = cocotb.start_soon(self._handshake(dut.s_axil_awvalid, dut.s_axil_awready))
@@ -56,7 +55,6 @@ class Host:
 
     async def read(self, register):
         dut = self.dut
-        await FallingEdge(dut.clk)
         dut.s_axil_araddr.value = int(register)
         dut.s_axil_arvalid.value = dut.s_axil_rready.value = 1
         address = cocotb.start_soon(self._handshake(dut.s_axil_arvalid, dut.s_axil_arready))
@@ -65,19 +63,12 @@ class Host:
         return value
 
     async def _handshake(self, ours, theirs, data=None):
-        """Keep our side high until a rising edge with theirs high; returns what `data` was at it."""
-        # What a falling edge shows stays until the rising edge: inputs change at falling edges only.
+        """Keep our side high until a clock edge with theirs high; returns what `data` was at it."""
         while True:
-            await FallingEdge(self.dut.clk)
-            if self._taken(theirs):
-                value = data.value.to_unsigned() if data is not None else None
-                await FallingEdge(self.dut.clk)
+            await RisingEdge(self.dut.clk)  # shows the values that the edge samples
+            if _is_high(theirs):
                 ours.value = 0
-                return value
-
-    @staticmethod
-    def _taken(signal):
-        return signal.value.is_resolvable and bool(signal.value)
+                return data.value.to_unsigned() if data is not None else None
 
     async def load_memory(self, sections):
         """Put bytes into the memory: pairs of byte address and bytes."""
@@ -93,17 +84,18 @@ class Host:
         return read_words(Path(STORE_FILE), width)
 
     async def _pulse(self, signal):
-        await FallingEdge(self.dut.clk)
+        await RisingEdge(self.dut.clk)
         signal.value = 1
-        await FallingEdge(self.dut.clk)
+        await RisingEdge(self.dut.clk)  # samples the pulse; what follows from it shows at the next edge
         signal.value = 0
+        await RisingEdge(self.dut.clk)
 
     async def wait_for_end(self):
         """Sleep until the interrupt; False where the machine stands still instead."""
         steps = None
-        while not self._taken(self.dut.interrupt):
+        while not _is_high(self.dut.interrupt):
             await First(RisingEdge(self.dut.interrupt), RisingEdge(self.dut.stalled))
-            if self._taken(self.dut.interrupt):
+            if _is_high(self.dut.interrupt):
                 break
             # A long compute instruction shows neither beats nor retirements, but it takes steps.
             before, steps = steps, await self.read(Register.COMPUTE_STEPS)
@@ -167,6 +159,10 @@ async def work_off_job(dut):
         _report(result)
         if not result["finished"]:
             return
+
+
+def _is_high(signal):
+    return signal.value.is_resolvable and bool(signal.value)
 
 
 def _report(result):

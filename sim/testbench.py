@@ -13,7 +13,7 @@ LOAD_FILE, STORE_FILE, TRACE_FILE = "memory_load.hex", "memory_store.hex", "trac
 
 def memory_source(**parameters):
     """Text of sim/axi_memory.sv with the defaults of its parameters replaced."""
-    return _with_parameters(MEMORY.read_text(), parameters)
+    return with_parameters(MEMORY.read_text(), parameters)
 
 
 def system_source(accelerator, **parameters):
@@ -21,10 +21,11 @@ def system_source(accelerator, **parameters):
 
     `parameters` replace the defaults of sim/testbench.sv's parameters. The top is `TOP`.
     """
-    return "\n".join([accelerator, MEMORY.read_text(), _with_parameters(TESTBENCH.read_text(), parameters)])
+    return "\n".join([accelerator, MEMORY.read_text(), with_parameters(TESTBENCH.read_text(), parameters)])
 
 
-def _with_parameters(source, parameters):
+def with_parameters(source, parameters):
+    """A Verilog source with the defaults of its parameters replaced by integers."""
     for name, value in parameters.items():
         source, count = re.subn(rf"(\bparameter {name} = )[^,\n]+", rf"\g<1>{int(value)}", source, count=1)
         if count != 1:

@@ -1,0 +1,153 @@
+"""A build folder's machine, compiled for a simulator and run under sim/host.py."""
+
+import contextlib
+import json
+import shutil
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from quantflow.errors import UserError
+from quantflow.manifest import MODEL, VERILOG
+from sim.diagnosis import describe_stop
+from sim.simulator import build
+from sim.testbench import TOP, TRACE_FILE, system_source
+from sim.timeline import read_timelines
+
+LOG_FILE = "simulation.log"
+SIMULATORS = ("verilator", "icarus")
+# The machine's own watchdog fires later, so that units are still found in the act.
+WATCHDOG_SHARE = 4
+POLL_SECONDS = 0.2
+
+
+class SimulationError(Exception):
+    """The simulated machine stopped or stands still; the message names unit and instruction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One inference on the machine."""
+
+    result: dict  # what sim/host.py reports
+    output: bytes
+    stage_cycles: tuple[int, ...]
+
+
+class Machine:
+    """A build folder's machine, compiled for the simulator."""
+
+    def __init__(self, folder, manifest, *, simulator="verilator", waves=False):
+        if simulator not in SIMULATORS:
+            raise UserError(f"there is no simulator {simulator}; known are {', '.join(SIMULATORS)}")
+        self.folder, self.manifest = folder, manifest
+        try:
+            accelerator = (folder / VERILOG).read_text()
+        except OSError as error:
+            raise UserError(f"{folder / VERILOG} cannot be read: {error.strerror or error}") from None
+        timing = manifest.memory
+        source = system_source(
+            accelerator,
+            DATA_WIDTH=manifest.config.port_bits,
+            SIZE_BYTES=manifest.memory_bytes,
+            LATENCY=timing.latency,
+            STALL_PERIOD=timing.stall_period,
+            STALL_CYCLES=timing.stall_cycles,
+            WATCHDOG_CYCLES=max(1, manifest.config.watchdog_cycles // WATCHDOG_SHARE),
+        )
+        self.built = build(source, top=TOP, simulator=simulator, waves=waves)
+
+    def run(self, integers, programs, progress=None, *, work_folder="simulation"):
+        """One inference for each integer image [C, H, W] with the program of that name.
+
+        The simulation's files, log and waves stay in `work_folder` of the build folder.
+        """
+        manifest, work = self.manifest, self.folder / work_folder
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        sizes = [manifest.trace_bytes if name == "trace" else manifest.output.bytes for name in programs]
+        (work / "inputs.bin").write_bytes(b"".join(manifest.input.pack(image).tobytes() for image in integers))
+        (work / "job.json").write_text(json.dumps(self._job(programs, sizes)))
+        results_file = work / "results.jsonl"
+        with _progress(results_file, len(programs), progress):
+            try:
+                self.built.run("sim.host", folder=work, log=work / LOG_FILE)
+            except SystemExit:
+                raise SimulationError(_log_tail(work / LOG_FILE)) from None
+        lines = results_file.read_text().splitlines() if results_file.exists() else []
+        results = [json.loads(line) for line in lines]
+        self._check(results, programs, work)
+        outputs = (work / "outputs.bin").read_bytes()
+        ends = np.cumsum([0, *sizes])
+        timelines = read_timelines(work / TRACE_FILE, programs, results, manifest)
+        return [
+            Run(result=results[n], output=outputs[ends[n] : ends[n + 1]], stage_cycles=timelines[n])
+            for n in range(len(programs))
+        ]
+
+    def _job(self, programs, output_sizes):
+        manifest = self.manifest
+        runs = []
+        for image, (name, size) in enumerate(zip(programs, output_sizes, strict=True)):
+            program = manifest.programs[name]
+            place = {
+                "address": manifest.model_address + program.offset,
+                "length": len(program.instructions),
+            }
+            runs.append({"image": image, "program": place, "output_bytes": size})
+        return {
+            "port_bytes": manifest.config.port_bytes,
+            "identity": manifest.identity,
+            "model_file": str((self.folder / MODEL).resolve()),
+            "model_address": manifest.model_address,
+            "input_address": manifest.input_address,
+            "output_address": manifest.output_address,
+            "input_bytes": manifest.input.bytes,
+            "runs": runs,
+        }
+
+    def _check(self, results, programs, work):
+        if results and "identity" in results[0]:
+            raise SimulationError(
+                f"the machine's identity is {results[0]['identity']:#010x}, but the programs are for "
+                f"{self.manifest.identity:#010x}: generate the build again"
+            )
+        for n, result in enumerate(results):
+            if not result["finished"]:
+                program = self.manifest.programs[programs[n]]
+                raise SimulationError(f"image {n}, {programs[n]} program: " + describe_stop(result, program))
+        if len(results) < len(programs):
+            raise SimulationError(_log_tail(work / LOG_FILE))
+
+
+def _log_tail(path):
+    tail = path.read_text(errors="replace")[-2000:] if path.exists() else "no log"
+    return f"the simulation ended early: {tail}"
+
+
+@contextlib.contextmanager
+def _progress(results_file, total, progress):
+    """Call `progress(done, total)` from a thread while the simulation appends its results."""
+    if progress is None:
+        yield
+        return
+    ended = threading.Event()
+
+    def watch():
+        reported = None
+        while not ended.wait(POLL_SECONDS):
+            done = results_file.read_text().count("\n") if results_file.exists() else 0
+            if done != reported:
+                progress(done, total)
+                reported = done
+
+    progress(0, total)
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+    progress(total, total)
