@@ -6,24 +6,12 @@ import tempfile
 from pathlib import Path
 from string import Template
 
-from amaranth.back import verilog
-
-from hdl.accelerator import Accelerator
-from hdl.axi import named_ports
+from hdl.accelerator import accelerator_verilog
 from quantflow import tuned_file
 from quantflow.errors import UserError
 from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TUNED, VERILOG, Manifest
 
 TEMPLATES = Path(__file__).with_name("templates")
-TOP = "accelerator"
-AXI_PORTS = {"memory_read": "m_axi_", "memory_write": "m_axi_", "control": "s_axil_"}
-
-
-def accelerator_verilog(config):
-    """The machine of a configuration as Verilog text, its top module named `accelerator`."""
-    accelerator = Accelerator(config)
-    ports = named_ports(accelerator, AXI_PORTS)
-    return verilog.convert(accelerator, name=TOP, ports=ports, emit_src=False, strip_internal_attrs=True)
 
 
 def write_project(deployment, quantized, board, folder):

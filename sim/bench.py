@@ -1,7 +1,6 @@
 """One call for a component's test bench: Amaranth component in, cocotb tests run."""
 
-from amaranth.back import verilog
-
+from hdl.verilog import to_verilog
 from sim.simulator import build
 
 
@@ -13,6 +12,5 @@ def run_bench(component, test_module, folder, *, testcase=None, environment=None
     where a test fails.
     """
     name = type(component).__name__
-    source = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True, ports=ports)
-    built = build(source, top=name)
+    built = build(to_verilog(component, name, ports=ports), top=name)
     built.run(test_module, folder=folder, testcase=testcase, environment=environment)

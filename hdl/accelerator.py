@@ -1,0 +1,108 @@
+"""The accelerator: engine, memory port and control port. Assembly only."""
+
+from amaranth import Module, ResetInserter
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.axi import lite_signature, named_ports, read_signature, write_signature
+from hdl.control import Control
+from hdl.engine import Engine
+from hdl.memory_reader import FETCH, LOAD, MemoryReader
+from hdl.memory_writer import MemoryWriter
+from hdl.register_file import CONTROL_ADDRESS_BITS
+from hdl.verilog import to_verilog
+from quantflow.isa import Unit
+from quantflow.registers import Error
+
+TOP = "accelerator"
+_AXI_PORTS = {"memory_read": "m_axi_", "memory_write": "m_axi_", "control": "s_axil_"}
+_TRACES = ("retired", "waiting", "busy")
+
+
+class Accelerator(wiring.Component):
+    """One AXI4 master for programs, weights and feature maps; one AXI4-Lite slave to run it.
+
+    Registers and error codes are in `quantflow/registers.py`. The `trace_*` outputs say for each
+    unit when it retires an instruction, lacks a token, or is busy; a board leaves them open.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "memory_read": Out(read_signature(config)),
+            "memory_write": Out(write_signature(config)),
+            "control": In(lite_signature(CONTROL_ADDRESS_BITS)),
+            "interrupt": Out(1),
+            **{f"trace_{unit.name.lower()}_{trace}": Out(1) for trace in _TRACES for unit in Unit},
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.control = control = Control(self.config)
+        m.submodules.reader = reader = MemoryReader(self.config)
+        m.submodules.writer = writer = MemoryWriter(self.config)
+        engine = Engine(self.config)
+        # A stop resets the engine only: the bus agents first finish what they owe the memory.
+        m.submodules.engine = ResetInserter(control.clear)(engine)
+        connect(m, flipped(self.control), control.axi)
+        connect(m, reader.axi, flipped(self.memory_read))
+        connect(m, writer.axi, flipped(self.memory_write))
+        connect(m, engine.fetch_bursts, reader.bursts[FETCH])
+        connect(m, reader.beats[FETCH], engine.fetch_beats)
+        connect(m, engine.load_bursts, reader.bursts[LOAD])
+        connect(m, reader.beats[LOAD], engine.load_beats)
+        connect(m, engine.store_bursts, writer.bursts)
+        connect(m, engine.store_beats, writer.beats)
+        m.d.comb += [
+            engine.start.eq(control.start),
+            engine.program_address.eq(control.program_address),
+            engine.program_length.eq(control.program_length),
+            engine.bases.eq(control.bases),
+            engine.writer_idle.eq(writer.idle),
+            reader.flush.eq(control.flush),
+            writer.flush.eq(control.flush),
+            control.finished.eq(engine.finished & reader.idle & writer.idle),
+            control.memory_idle.eq(reader.idle & writer.idle),
+            self.interrupt.eq(control.interrupt),
+        ]
+        self._events(m, control, engine)
+        self._errors(m, control, engine, reader, writer)
+        return m
+
+    def _events(self, m, control, engine):
+        """What the counters count, and what the watchdog takes for progress."""
+        events = control.events
+        read_beat = self.memory_read.rvalid & self.memory_read.rready
+        write_beat = self.memory_write.wvalid & self.memory_write.wready
+        m.d.comb += [
+            events.read_beats.eq(read_beat),
+            events.write_beats.eq(write_beat),
+            events.compute_steps.eq(engine.step),
+            control.progress.eq(read_beat | write_beat | engine.step | engine.retired.any()),
+        ]
+        for unit in Unit:
+            name = unit.name.lower()
+            retired, waiting, busy = engine.retired[unit], engine.waiting[unit], engine.busy[unit]
+            m.d.comb += [
+                events[f"{name}_retired"].eq(retired),
+                events[f"{name}_wait"].eq(waiting),
+                events[f"{name}_busy"].eq(busy),
+                getattr(self, f"trace_{name}_retired").eq(retired),
+                getattr(self, f"trace_{name}_waiting").eq(waiting),
+                getattr(self, f"trace_{name}_busy").eq(busy),
+            ]
+
+    def _errors(self, m, control, engine, reader, writer):
+        m.d.comb += [
+            control.errors.illegal_instruction.eq(engine.errors[Error.ILLEGAL_INSTRUCTION]),
+            control.errors.activation_address.eq(engine.errors[Error.ACTIVATION_ADDRESS]),
+            control.errors.weight_address.eq(engine.errors[Error.WEIGHT_ADDRESS]),
+            control.errors.read_response.eq(reader.error),
+            control.errors.write_response.eq(writer.error),
+        ]
+
+
+def accelerator_verilog(config):
+    """The machine of a configuration as Verilog text; its top module is named `accelerator`."""
+    accelerator = Accelerator(config)
+    return to_verilog(accelerator, TOP, ports=named_ports(accelerator, _AXI_PORTS))

@@ -1,0 +1,128 @@
+"""Everything that a run uses and a stop resets: instruction path, units, scratchpads."""
+
+from amaranth import Cat, Module, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.activation_scratchpad import ActivationScratchpad
+from hdl.axi import ADDRESS_BITS, burst_layout
+from hdl.burst_splitter import BurstSplitter
+from hdl.compute_unit import ComputeUnit
+from hdl.fetch import LENGTH_BITS
+from hdl.instruction_path import InstructionPath
+from hdl.load_unit import LoadUnit
+from hdl.parameter_scratchpad import ParameterScratchpad
+from hdl.store_unit import StoreUnit
+from hdl.weight_scratchpad import WeightScratchpad
+from quantflow.isa import UNITS, Region
+from quantflow.registers import Error
+
+
+class Engine(wiring.Component):
+    """The three units around the scratchpads, fed with instructions. Assembly only.
+
+    It may be reset at any time; beats under way are then left to MemoryReader and MemoryWriter.
+
+    Ports: start In, program_address, program_length, bases In; fetch_bursts, load_bursts,
+    store_bursts Out and fetch_beats, load_beats In, store_beats Out: the memory port's clients;
+    writer_idle In: every burst written has been answered; busy, waiting, retired Out: a bit per
+    unit of `isa.Unit`; step Out: the array took operands; finished Out: nothing is left to do;
+    errors Out: a bit per `registers.Error`, pulses.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        bursts, beats = stream.Signature(burst_layout(config)), stream.Signature(unsigned(config.port_bits))
+        super().__init__({
+            "start": In(1),
+            "program_address": In(ADDRESS_BITS),
+            "program_length": In(LENGTH_BITS),
+            "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "fetch_bursts": Out(bursts),
+            "fetch_beats": In(beats),
+            "load_bursts": Out(bursts),
+            "load_beats": In(beats),
+            "store_bursts": Out(bursts),
+            "store_beats": Out(beats),
+            "writer_idle": In(1),
+            "busy": Out(UNITS),
+            "waiting": Out(UNITS),
+            "retired": Out(UNITS),
+            "step": Out(1),
+            "finished": Out(1),
+            "errors": Out(len(Error)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.path = path = InstructionPath(self.config)
+        m.submodules.load_unit = load_unit = LoadUnit(self.config)
+        m.submodules.compute_unit = compute_unit = ComputeUnit(self.config)
+        m.submodules.store_unit = store_unit = StoreUnit(self.config)
+        units = (load_unit, compute_unit, store_unit)
+        connect(m, path.bursts, flipped(self.fetch_bursts))
+        connect(m, flipped(self.fetch_beats), path.beats)
+        for instructions, unit in zip((path.load, path.compute, path.store), units):
+            connect(m, instructions, unit.instructions)
+        m.d.comb += [
+            path.start.eq(self.start),
+            path.program_address.eq(self.program_address),
+            path.program_length.eq(self.program_length),
+            path.done.eq(Cat(unit.done for unit in units)),
+            self.retired.eq(path.done),
+            self.busy.eq(Cat(unit.busy for unit in units)),
+            self.waiting.eq(path.waiting),
+            self.step.eq(compute_unit.step),
+            self.finished.eq(path.idle),
+        ]
+        self._memory_clients(m, load_unit, store_unit)
+        scratchpad = self._scratchpads(m, load_unit, compute_unit, store_unit)
+        self._errors(m, path, load_unit, compute_unit, store_unit, scratchpad)
+        return m
+
+    def _memory_clients(self, m, load_unit, store_unit):
+        """Requests of loads and stores become bursts."""
+        m.submodules.load_splitter = load_splitter = BurstSplitter(self.config)
+        m.submodules.store_splitter = store_splitter = BurstSplitter(self.config)
+        connect(m, load_unit.requests, load_splitter.requests)
+        connect(m, load_splitter.bursts, flipped(self.load_bursts))
+        connect(m, flipped(self.load_beats), load_unit.beats)
+        connect(m, store_unit.requests, store_splitter.requests)
+        connect(m, store_splitter.bursts, flipped(self.store_bursts))
+        connect(m, store_unit.beats, flipped(self.store_beats))
+        m.d.comb += [
+            load_unit.bases.eq(self.bases),
+            store_unit.bases.eq(self.bases),
+            store_unit.written.eq(self.writer_idle),
+        ]
+
+    def _scratchpads(self, m, load_unit, compute_unit, store_unit):
+        m.submodules.activations = activations = ActivationScratchpad(self.config)
+        m.submodules.weights = weights = WeightScratchpad(self.config)
+        m.submodules.parameters = parameters = ParameterScratchpad(self.config)
+        connect(m, load_unit.activation_write, activations.load_write)
+        connect(m, store_unit.store_read, activations.store_read)
+        m.d.comb += [
+            store_unit.store_data.eq(activations.store_data),
+            store_unit.store_data_valid.eq(activations.store_data_valid),
+            activations.read_enable.eq(compute_unit.read_enable),
+            activations.read_addresses.eq(compute_unit.read_addresses),
+            compute_unit.read_data.eq(activations.read_data),
+            compute_unit.yield_read.eq(store_unit.store_read.valid),
+            activations.writes.eq(compute_unit.writes),
+            weights.write.eq(load_unit.weight_write),
+            weights.read_address.eq(compute_unit.weight_address),
+            compute_unit.weight_data.eq(weights.read_data),
+            parameters.write.eq(load_unit.parameter_write),
+            parameters.read_address.eq(compute_unit.parameter_address),
+            compute_unit.parameter_data.eq(parameters.read_data),
+        ]
+        return activations
+
+    def _errors(self, m, path, load_unit, compute_unit, store_unit, scratchpad):
+        illegal = Cat(part.error_illegal for part in (path, load_unit, compute_unit, store_unit)).any()
+        m.d.comb += [
+            self.errors[Error.ILLEGAL_INSTRUCTION].eq(illegal),
+            self.errors[Error.ACTIVATION_ADDRESS].eq(compute_unit.error_address | scratchpad.error),
+            self.errors[Error.WEIGHT_ADDRESS].eq(load_unit.error_address_weight),
+        ]
