@@ -5,6 +5,8 @@ partial sum is an integer that the type holds: up to 2**24 in float32, 2**53 in 
 qualifies is proved from its weights, so the result does not depend on the order BLAS sums in.
 """
 
+import math
+
 import numpy as np
 
 from quantflow.arithmetic import quantize, round_half_even_shift, saturate, signed_bits
@@ -13,6 +15,7 @@ from quantflow.windows import windows
 
 MAX_ACCUMULATOR_BITS = 48  # the widest accumulator that a machine may have
 BATCH_BYTES = 64 << 20  # working memory of one batch in one layer
+COLUMN_BYTES = 1 << 25  # of a convolution's unfolded windows at a time: they should stay near the caches
 EXACT_FLOAT32 = 1 << 24  # float32 holds every integer up to this magnitude
 EXACT_FLOAT64 = 1 << 53  # float64 likewise
 
@@ -62,13 +65,25 @@ def accumulate(layer, quantized_layer, x, input_format):
     weight = quantized_layer.weight.reshape(len(quantized_layer.weight), -1).astype(dtype)
     x = x.astype(dtype)
     if isinstance(layer, Dense):
-        products = (x.reshape(len(x), -1) @ weight.T)[:, :, None, None]
+        accumulators = (x.reshape(len(x), -1) @ weight.T).astype(np.int64)[:, :, None, None]
     else:
-        taps = windows(x, layer.window, fill=0)
-        output_size = taps.shape[4:]
-        taps = taps.reshape(len(x), weight.shape[1], -1)
-        products = (weight @ taps).reshape(len(x), len(weight), *output_size)
-    return products.astype(np.int64) + quantized_layer.bias[:, None, None]
+        accumulators = _convolve(layer, weight, x)
+    accumulators += quantized_layer.bias[:, None, None]
+    return accumulators
+
+
+def _convolve(layer, weight, x):
+    """int64 [N, O, OH, OW] from weights [O, C * kh * kw] and maps [N, C, H, W] of one float type."""
+    sums = np.empty((len(x), *layer.output_shape), dtype=np.int64)
+    column_bytes = x.itemsize * weight.shape[1] * layer.output_shape[1] * layer.output_shape[2]
+    step = max(1, COLUMN_BYTES // column_bytes)
+    for start in range(0, len(x), step):
+        taps = windows(x[start : start + step], layer.window, fill=0)
+        # [C, kh, kw, N, OH, OW]: one multiplication for all images.
+        columns = taps.transpose(1, 2, 3, 0, 4, 5).reshape(weight.shape[1], -1)
+        products = (weight @ columns).reshape(len(weight), len(taps), *layer.output_shape[1:])
+        sums[start : start + step] = products.swapaxes(0, 1)
+    return sums
 
 
 def requantize(accumulators, shift, relu, bits):
@@ -113,13 +128,11 @@ def accumulator_bits(quantized_layer, input_format):
 
 
 def working_bytes(layer):
-    """Memory that one image takes while `layer` is computed, in bytes; a generous estimate."""
-    channels, height, width = layer.output_shape
-    values = 6 * channels * height * width
-    if hasattr(layer, "window"):
-        kernel = layer.window.kernel
-        values += layer.input_shape[0] * kernel[0] * kernel[1] * height * width
-    return 8 * (values + 2 * int(np.prod(layer.input_shape)))
+    """Memory that one image takes while `layer` is computed, in bytes, beside COLUMN_BYTES in all.
+
+    That is six values of 8 bytes for each output, of the rounding and comparing, and two for each input.
+    """
+    return 8 * (6 * math.prod(layer.output_shape) + 2 * math.prod(layer.input_shape))
 
 
 def batches(count, image_bytes):
