@@ -72,7 +72,8 @@ def _dense(site, weight, bias, reads=0):
     features = site.feature_count()
     if weight.shape[1] != features:
         raise Refusal(f"has a weight for {weight.shape[1]} features, but reads {with_batch((features,))}")
-    weight, bias = np.ascontiguousarray(weight, dtype=np.float32), bias.astype(np.float32)
+    with np.errstate(over="ignore"):
+        weight, bias = np.ascontiguousarray(weight, dtype=np.float32), bias.astype(np.float32)
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise Refusal("has weights that exceed float32 when multiplied by alpha or beta")
     output = (weight.shape[0],)

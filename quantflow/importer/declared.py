@@ -64,7 +64,8 @@ class DeclaredShapes:
         if self._inferred is None:
             try:
                 graph = onnx.shape_inference.infer_shapes(self._model.proto).graph
-                self._inferred = {value.name: declared_sizes(value) for value in graph.value_info}
+                values = (*graph.value_info, *graph.output)
+                self._inferred = {value.name: declared_sizes(value) for value in values}
             except Exception:  # of many kinds; without its help the shapes stay unknown
                 self._inferred = {}
         return self._inferred

@@ -6,7 +6,7 @@ from dataclasses import replace
 from quantflow.importer.converters import CONVERTERS
 from quantflow.importer.declared import DeclaredShapes, declared_sizes, input_fault
 from quantflow.importer.files import domain_of
-from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, shown
+from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
 from quantflow.importer.steps import ChannelAffine, Draft, Entry, Refused
 from quantflow.importer.tensors import Constants
@@ -157,7 +157,7 @@ class _Drafter:
             output_shape=shape,
             macs=None if refusal else step.macs,
             parameters=None if refusal else 0 if free else step.parameters,
-            verdict=refusal or "ok",
+            verdict=clipped(refusal or "ok"),
             refused=refusal is not None,
         )
 
@@ -182,7 +182,7 @@ class _Drafter:
             input_shape=None if input_shape is None else as_map(input_shape),
             steps=tuple(self._steps),
             entries=self._entries,
-            problems=tuple(self._problems),
+            problems=tuple(map(clipped, self._problems)),
         )
 
     def _check_graph_outputs(self):

@@ -52,6 +52,8 @@ def read_model(path):
         raise UserError(f"{path} is not an ONNX file, or only the beginning of one: it holds no graph")
     if len(proto.graph.node) > MAX_NODES:
         raise UserError(f"{path} has {len(proto.graph.node)} nodes; at most {MAX_NODES} are supported")
+    if not _readable(proto):
+        raise UserError(f"{path} is a damaged ONNX file: a name in it is not text; export the model again")
     return Model(path=path, proto=proto, opset=_opset(path, proto))
 
 
@@ -72,6 +74,18 @@ def _content(path):
     except (OSError, ValueError) as error:  # ValueError: a null character in the name
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"the file {str(path)!r} cannot be read: {reason}") from None
+
+
+def _readable(message):
+    """Whether every string in a protobuf message is UTF-8; protobuf hands out the others as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        values = [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        fine = _readable if field.type == field.TYPE_MESSAGE else lambda text: isinstance(text, str)
+        if not all(map(fine, values)):
+            return False
+    return True
 
 
 def _opset(path, proto):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from onnx import AttributeProto
 
+LONGEST = 400
+
 
 class Refusal(Exception):
     """Why a node cannot be imported: a clause that continues "Conv 'name' ..."."""
@@ -16,6 +18,16 @@ class UnknownShape(Exception):
 def shown(sizes):
     """A shape or list as [N, 3, 32, 32]."""
     return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
+
+
+def word(text):
+    """A word from the file as it may stand in a sentence: quoted if it is not plain."""
+    return text if text.isidentifier() else repr(text)
+
+
+def clipped(text):
+    """A sentence of at most LONGEST characters: names in a file may be of any length."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def with_batch(shape):
@@ -80,8 +92,8 @@ class Attributes:
     def only(self, name, actual, supported):
         """Refuse any value but the supported one."""
         if actual != supported:
-            actual, supported = (shown(v) if isinstance(v, tuple) else v for v in (actual, supported))
-            raise Refusal(f"has {name} {actual}; only {supported} is supported")
+            show = {tuple: shown, str: word}.get(type(actual), str)
+            raise Refusal(f"has {name} {show(actual)}; only {show(supported)} is supported")
 
     def ignore(self, *names):
         """These attributes have no meaning in inference."""

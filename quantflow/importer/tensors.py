@@ -73,7 +73,10 @@ class Constants:
             raise Refusal(f"has the {label} as {value.dtype}; {type_name(element_type)} is expected")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
             index = np.argwhere(~np.isfinite(value))[0].tolist()
-            raise Refusal(f"has a {value[tuple(index)]} in the {label} at {index}; weights must be finite")
+            number = value[tuple(index)]
+            raise Refusal(
+                f"has the value {number} in the {label} at {index}; only finite numbers are supported"
+            )
         return value
 
 
