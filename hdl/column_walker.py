@@ -34,6 +34,8 @@ class ColumnWalker(wiring.Component):
     latency = 1
 
     def __init__(self, config, levels, *, stepped):
+        if list(stepped) != sorted(set(stepped)) or not set(stepped) <= set(range(levels)):
+            raise ValueError(f"stepped lists levels below {levels} in rising order, not {stepped}")
         self.config = config
         self.levels = levels
         self.stepped = tuple(stepped)
