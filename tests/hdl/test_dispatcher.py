@@ -91,7 +91,11 @@ async def a_reset_empties_the_queues(dut):
     config = CONFIGS[os.environ["CONFIG"]]
     rng = random.Random(43)
     await prepare(dut)
-    await send(dut, "instructions", [random_word(rng, config, Opcode.STORE)], rng, 0)
+    dut.instructions__payload.value = random_word(rng, config, Opcode.STORE)
+    dut.instructions__valid.value = 1
+    await RisingEdge(dut.clk)
+    assert not int(dut.idle.value), "idle while an instruction is offered"
+    dut.instructions__valid.value = 0
     await RisingEdge(dut.clk)
     assert not int(dut.idle.value)
     await reset(dut)

@@ -14,7 +14,7 @@ from hdl.fetch import PREFETCH, Fetch
 from quantflow.config import Config
 from quantflow.isa import instruction_bits
 from sim.bench import run_bench
-from tests.hdl.streams import collect, reset, until_holds
+from tests.hdl.streams import collect, reset, until
 
 CONFIGS = {
     "narrow": Config(pixels=3, lanes=4, port_bits=32, weight_bits=4, burst_beats=16),
@@ -64,15 +64,15 @@ async def begin(dut, address, length):
 
 
 async def fetched(dut, config, rng, stall, address, length):
-    """Run one program through; returns the cycles to its last instruction."""
+    """Run one program through; returns the cycles until it is idle."""
     seen = []
     collector = cocotb.start_soon(collect(dut, "instructions", seen, rng, stall))
     await begin(dut, address, length)
-    cycles = await until_holds(dut, seen, length, 20000)
+    cycles = await until(dut, lambda: int(dut.idle.value), 20000)
+    assert len(seen) == length, "idle before the last instruction was taken"
     await ClockCycles(dut.clk, 3)
     collector.cancel()
     assert seen == program(config, address, length)
-    assert int(dut.idle.value)
     return cycles
 
 
