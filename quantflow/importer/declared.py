@@ -39,8 +39,15 @@ class DeclaredShapes:
     def __init__(self, model):
         self._model = model
         graph = model.graph
-        self._sizes = {value.name: declared_sizes(value) for value in (*graph.value_info, *graph.output)}
+        values = (*graph.value_info, *graph.output)
+        self._sizes = {value.name: declared_sizes(value) for value in values}
+        self._types = {value.name: value.type.tensor_type.elem_type for value in values}
         self._inferred = None
+
+    def other_type(self, name):
+        """Name of the type that the file declares for a computed value if it is not FLOAT, else None."""
+        declared = self._types.get(name, TensorProto.UNDEFINED)
+        return None if declared in (TensorProto.UNDEFINED, TensorProto.FLOAT) else type_name(declared)
 
     def contradiction(self, name, batch, shape):
         """The declared sizes of `name` if they differ from [batch, *shape], else None."""

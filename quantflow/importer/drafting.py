@@ -8,11 +8,10 @@ from quantflow.importer.declared import DeclaredShapes, declared_sizes, input_fa
 from quantflow.importer.files import domain_of
 from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
-from quantflow.importer.steps import ChannelAffine, Draft, Entry, Refused
+from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, Refused
 from quantflow.importer.tensors import Constants
 
 SUPPORTED = "Conv, Gemm, MatMul, Relu, MaxPool, Flatten and batch normalization"
-UNKNOWN = "not checked, since the shape of its input is unknown"
 
 
 def draft_model(model):
@@ -103,12 +102,14 @@ class _Drafter:
             raise Refusal(f"is not supported ({SUPPORTED} are)")
         site = Site(
             node=node,
-            opset=self._model.opset,
             batch=self._batch,
             constants=self._constants,
             values=self._values,
         )
         step, shape = CONVERTERS[node.operator](site)
+        other_type = self._declared.other_type(node.outputs[0])
+        if other_type is not None:
+            raise Refusal(f"makes FLOAT, but the file declares {other_type} for it")
         declared = self._declared.contradiction(node.outputs[0], self._batch, shape)
         if declared is not None:
             ours = shown(("N" if self._batch is None else self._batch, *shape))

@@ -7,7 +7,7 @@ import numpy as np
 from quantflow.errors import UserError
 from quantflow.graph import Convolution, Dense, MaxPool, Network
 from quantflow.importer.nodes import clipped, word
-from quantflow.importer.steps import ChannelAffine, Draft, Flattening, Passage, Rectifier, Refused
+from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Flattening, Passage, Rectifier, Refused
 
 
 class _Rewriter:
@@ -143,6 +143,8 @@ def faults(draft):
     """Every reason why the draft is no network, each a sentence without its file's name."""
     problems = [f"it {problem}" for problem in draft.problems]
     refused = [entry for entry in draft.entries.values() if entry.refused]
+    causes = [entry for entry in refused if entry.verdict != UNKNOWN]
+    refused = causes if problems or causes else refused
     nodes = [f"{word(entry.operator)} {entry.name!r} {entry.verdict}" for entry in refused]
     return [clipped(reason) for reason in problems + nodes]
 

@@ -25,7 +25,6 @@ class Site:
     """A node among the values before it."""
 
     node: Node
-    opset: int
     batch: int | None  # None: any number of images
     constants: Constants
     values: dict[str, Value]

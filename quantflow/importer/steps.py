@@ -39,6 +39,9 @@ class Refused(Layer):
     """The place of a node that cannot be imported; its shapes are None where they are unknown."""
 
 
+UNKNOWN = "not checked, since the shape of its input is unknown"  # verdict behind a refused node
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Entry:
     """How one node fared: a row of the inspection. Shapes are without the batch, None if unknown."""

@@ -351,6 +351,17 @@ def test_declared_shapes_must_agree(tmp_path):
     assert refused(model, tmp_path) == "Conv 'c' makes [N, 4, 6, 6], but the file declares [?, 144] for it"
 
 
+def test_declared_types_must_agree(tmp_path):
+    model = build([CONV], CONSTANTS)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert refused(model, tmp_path) == "Conv 'c' makes FLOAT, but the file declares INT64 for it"
+
+
+def test_nodes_behind_an_unknown_shape_are_not_counted_as_faults(tmp_path):
+    text = refused(build([CONV, node("Relu c -> y")], CONSTANTS, ("N", 3, 8)), tmp_path)
+    assert text == "it has an input 'x' that has the shape [?, 3, 8]; [N, C, H, W] or [N, F] is expected"
+
+
 def test_a_function_of_the_file_is_no_operator_even_under_an_operators_name(tmp_path):
     model = build([CONV, node("Relu c -> y")], CONSTANTS)
     opset = [helper.make_opsetid("", 17)]
