@@ -1,6 +1,6 @@
 """One compute instruction after the other."""
 
-from amaranth import Cat, Module
+from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,7 +20,7 @@ class ComputeControl(wiring.Component):
     finished In(1); done, busy, error_illegal Out(1).
     """
 
-    latency = 1
+    latency = 2  # the check is wide: it has a cycle of its own
 
     def __init__(self, config):
         self.config = config
@@ -37,7 +37,9 @@ class ComputeControl(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        legal = Signal()
         m.d.comb += self.busy.eq(1)
+        m.d.sync += legal.eq(self._legal())
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += [self.instructions.ready.eq(1), self.busy.eq(0)]
@@ -45,7 +47,9 @@ class ComputeControl(wiring.Component):
                 with m.If(self.instructions.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                with m.If(self._legal()):
+                m.next = "START"
+            with m.State("START"):
+                with m.If(legal):
                     m.d.comb += self.start.eq(1)
                     m.next = "RUN"
                 with m.Else():
