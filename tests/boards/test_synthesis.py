@@ -1,0 +1,58 @@
+"""Each board's machine through Yosys: it synthesizes, and fits the part.
+
+Slow: minutes for each board. The counts are printed, and written as `<board>.json` to the folder
+that the environment variable QUANTFLOW_SYNTHESIS names.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import boards
+from boards.project import accelerator_verilog
+from boards.synthesis import FAMILIES, cell_counts, synthesize
+
+COUNTER = """
+module counter(input clk, output reg [15:0] sum, input signed [7:0] a, input signed [7:0] b);
+    reg signed [15:0] product;
+    always @(posedge clk) begin product <= a * b; sum <= sum + product; end
+endmodule
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", boards.all_boards(), ids=lambda board: board.name)
+def test_board_fits(board):
+    used = synthesize(accelerator_verilog(board.config), board.family)
+    figures = {"board": board.name, "part": board.part, "used": asdict(used), "available": asdict(board.resources)}
+    print(json.dumps(figures))
+    if "QUANTFLOW_SYNTHESIS" in os.environ:
+        folder = Path(os.environ["QUANTFLOW_SYNTHESIS"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{board.name}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    assert used.exceeding(board.resources) == []
+    assert used.dsp >= board.config.multipliers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_small_design(family):
+    """A registered product and a sum: one multiplier block, its registers, no memory."""
+    used = synthesize(COUNTER, family, top="counter")
+    assert used.dsp == 1 and used.block_ram == 0
+    assert 16 <= used.ff <= 32 and used.lut >= 15
+
+
+def test_weights_of_cells():
+    """Half-size block RAMs count as half and are rounded up; what no family names counts as nothing."""
+    used = FAMILIES["xilinx-7"].count({"RAMB18E1": 3, "RAMB36E1": 1, "LUT6": 5, "RAM32M": 2, "FDRE": 7, "BUFG": 1})
+    assert (used.lut, used.ff, used.dsp, used.block_ram) == (13, 7, 0, 3)
+
+
+@pytest.mark.slow
+def test_broken_design():
+    with pytest.raises(RuntimeError, match="Yosys could not synthesize counter"):
+        cell_counts("module counter(;", FAMILIES["ecp5"].command, "counter")
