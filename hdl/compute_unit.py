@@ -135,6 +135,6 @@ class ComputeUnit(wiring.Component):
         ]
         # Both operations take the same time, so that the cycle model has one constant.
         finished, longest = write_back.finished, max(mac_array.latency, vector_unit.latency)
-        after_mac = delayed(m, finished, longest - mac_array.latency, name="after_mac")
-        after_maximum = delayed(m, finished, longest - vector_unit.latency, name="after_maximum")
-        m.d.comb += control.finished.eq(Mux(maximum, after_maximum, after_mac))
+        after_mac = delayed(m, finished & ~maximum, longest - mac_array.latency, name="after_mac")
+        after_maximum = delayed(m, finished & maximum, longest - vector_unit.latency, name="after_maximum")
+        m.d.comb += control.finished.eq(after_mac | after_maximum)
