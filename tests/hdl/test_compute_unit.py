@@ -252,7 +252,7 @@ async def faults_are_reported_and_reset_clears_them(dut):
 
 
 GRID = [
-    {"pixels": 3, "lanes": 4, "requantizers": 2},
+    {"pixels": 5, "lanes": 4, "requantizers": 3},
     {"pixels": 1, "lanes": 4},
     {"pixels": 2, "lanes": 2, "port_bits": 32, "activation_bits": 16, "weight_bits": 4},
 ]
