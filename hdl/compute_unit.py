@@ -111,7 +111,9 @@ class ComputeUnit(wiring.Component):
         m.submodules.vector_unit = vector_unit = VectorUnit(self.config)
         m.submodules.drain_bank = drain_bank = DrainBank(self.config)
         m.submodules.requantizer = requantizer = Requantizer(self.config)
+        # Block RAM is slow to answer: its words pass a register on their way into the arithmetic.
         weights = delayed(m, self.weight_data, 1, name="weights", reset_less=True)
+        parameters = delayed(m, self.parameter_data, 1, name="parameters", reset_less=True)
         for array, chosen in ((mac_array, ~maximum), (vector_unit, maximum)):
             m.d.comb += [
                 array.activations.eq(reader.activations),
@@ -126,7 +128,7 @@ class ComputeUnit(wiring.Component):
             drain_bank.load.eq(mac_array.done | vector_unit.done),
             requantizer.words.eq(drain_bank.words),
             requantizer.valid.eq(drain_bank.valid),
-            requantizer.parameters.eq(self.parameter_data),
+            requantizer.parameters.eq(parameters),
             requantizer.relu.eq(instruction.relu),
             requantizer.output_bits.eq(instruction.output_bits),
             requantizer.bypass.eq(maximum),

@@ -46,9 +46,10 @@ def result_layout(config):
 class WriteSequencer(wiring.Component):
     """Follows the drain bank and tells where each cycle's words belong, as in `isa.Compute`.
 
-    Each cycle with `valid` is a drain cycle: `parameter_address` holds in that very cycle,
-    `result` describes the words one cycle later. `error_parameter_address` pulses where a
-    convolution's parameter word does not exist.
+    Each cycle with `valid` is a drain cycle: `result` describes its words one cycle later.
+    `parameter_address` belongs to the words of the next cycle, so that the scratchpad's answer
+    comes with the words and has time to pass a register. `error_parameter_address` pulses where
+    a convolution's parameter word does not exist.
 
     Ports: instruction In(isa.Compute), constant from start on; start, valid In(1);
     parameter_address Out; result Out(result_layout); error_parameter_address Out(1).
@@ -104,12 +105,13 @@ class WriteSequencer(wiring.Component):
 
     def _parameters(self, m, next_block):
         convolve = self.instruction.operation == isa.Operation.CONVOLVE
-        missing = self.parameter_address >= self.config.parameter_depth
-        m.d.sync += self.error_parameter_address.eq(self.valid & convolve & missing)
-        with m.If(self.start):
-            m.d.sync += self.parameter_address.eq(self.instruction.parameter_address)
-        with m.Elif(next_block):
-            m.d.sync += self.parameter_address.eq(self.parameter_address + 1)
+        address = Signal.like(self.parameter_address)
+        missing = address >= self.config.parameter_depth
+        m.d.comb += self.parameter_address.eq(Mux(next_block, address + 1, address))
+        m.d.sync += [
+            self.error_parameter_address.eq(self.valid & convolve & missing),
+            address.eq(Mux(self.start, self.instruction.parameter_address, self.parameter_address)),
+        ]
 
     def _row_address(self, m, advance):
         destination, row_address = self.instruction.destination, self.result.row_address
