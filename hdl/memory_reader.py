@@ -8,16 +8,17 @@ from amaranth.utils import exact_log2
 
 from hdl.axi import ERROR_BIT, address_constants, burst_layout, read_signature
 
-FETCH, LOAD = CLIENTS = range(2)  # in falling priority
+FETCH, LOAD = CLIENTS = range(2)
 
 
 class MemoryReader(wiring.Component):
     """Issue two clients' bursts on one AXI4 read port and hand each its own beats, in order.
 
     Up to `config.outstanding_bursts` bursts are under way at once; the next one's address never
-    waits for data. Client 0 (FETCH) goes before client 1 (LOAD). A queue of client numbers tells
-    whose the arriving beats are, so a client that does not take its beats stops the other one's
-    behind them.
+    waits for data. Where both clients (FETCH, LOAD) offer a burst they take turns: loads neither wait
+    for the whole program to be fetched, nor keep the next instruction waiting. A queue of client
+    numbers tells whose the arriving beats are, so a client that does not take its beats stops the
+    other one's behind them.
 
     While `flush` is high no burst is taken; beats of those under way are swallowed and their
     errors not reported; afterwards `idle` is high. An address once offered stays until taken.
@@ -51,17 +52,19 @@ class MemoryReader(wiring.Component):
         return m
 
     def _issue(self, m, owners):
-        """Move the first waiting client's burst to AR's register, its number to the queue."""
+        """Move the burst of the client whose turn it is to AR's register, its number to the queue."""
         axi = self.axi
         room, burst = Signal(), Signal(burst_layout(self.config))
+        fetches, fetched = Signal(), Signal()
         fetch, load = (self.bursts[client] for client in CLIENTS)
         m.d.comb += [
             *address_constants(axi, "ar", self.config),
             room.eq(owners.w_rdy & (~axi.arvalid | axi.arready) & ~self.flush),
-            burst.eq(Mux(fetch.valid, fetch.payload, load.payload)),
-            fetch.ready.eq(room),
-            load.ready.eq(room & ~fetch.valid),
-            owners.w_data.eq(Mux(fetch.valid, FETCH, LOAD)),
+            fetches.eq(fetch.valid & ~(load.valid & fetched)),
+            burst.eq(Mux(fetches, fetch.payload, load.payload)),
+            fetch.ready.eq(room & fetches),
+            load.ready.eq(room & ~fetches),
+            owners.w_data.eq(Mux(fetches, FETCH, LOAD)),
             owners.w_en.eq(room & (fetch.valid | load.valid)),
         ]
         with m.If(axi.arready):
@@ -71,6 +74,7 @@ class MemoryReader(wiring.Component):
                 axi.araddr.eq(burst.address),
                 axi.arlen.eq(burst.length),
                 axi.arvalid.eq(1),
+                fetched.eq(fetches),
             ]
 
     def _answer(self, m, owners):

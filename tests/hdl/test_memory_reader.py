@@ -1,4 +1,4 @@
-"""MemoryReader before cocotbext-axi's memory: order, priority, full rate, errors, flush."""
+"""MemoryReader before cocotbext-axi's memory: order, turns, full rate, errors, flush."""
 
 import itertools
 import os
@@ -92,7 +92,7 @@ async def both_clients_read(dut):
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
-async def fetch_goes_first(dut):
+async def clients_take_turns(dut):
     config = CONFIGS[os.environ["CONFIG"]]
     rng = random.Random(12)
     _, addresses, beats = await start(dut, config, rng, 0)
@@ -101,7 +101,11 @@ async def fetch_goes_first(dut):
         cocotb.start_soon(send(dut, f"bursts__{client}", pack_bursts(config, bursts[client]), rng, 0))
         cocotb.start_soon(collect(dut, f"beats__{client}", beats[client], rng, 0))
     await until_holds(dut, addresses, 12)
-    assert [address for address, *_ in addresses] == [a for a, _ in bursts[FETCH] + bursts[LOAD]]
+    alternating = [client for pair in zip(bursts[FETCH], bursts[LOAD]) for client in pair]
+    order = [address for address, *_ in addresses]
+    # Whoever offers first begins; from then on nobody goes twice while the other waits.
+    begun = order.index(alternating[0][0])
+    assert begun <= 1 and order[begun : begun + 10] == [address for address, _ in alternating[:10]]
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")
