@@ -8,9 +8,9 @@ def run_bench(component, test_module, folder, *, testcase=None, environment=None
     """Simulate `component` under the cocotb tests of `test_module` (pass `__name__`).
 
     Ports appear by their signature's names (`input__payload`, `input__valid`, ...) beside `clk`
-    and `rst`. `environment` (strings) tells the coroutines the parameters. Raises SystemExit
-    where a test fails.
+    and `rst`; signals inside it do not. `environment` (strings) tells the coroutines the
+    parameters. Raises SystemExit where a test fails.
     """
     name = type(component).__name__
-    built = build(to_verilog(component, name, ports=ports), top=name)
+    built = build(to_verilog(component, name, ports=ports), top=name, closed=True)
     built.run(test_module, folder=folder, testcase=testcase, environment=environment)

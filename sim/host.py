@@ -14,6 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, with_timeout
 
 from quantflow.isa import Unit
+from quantflow.manifest import MODEL
 from quantflow.registers import BUSY, DONE, FAILED, START, Register
 from sim.testbench import LOAD_FILE, STORE_FILE, read_words, write_words
 
@@ -143,7 +144,7 @@ async def work_off_job(dut):
     if identity != job["identity"]:
         _report({"identity": identity})
         return
-    await host.load_memory([(job["model_address"], Path(job["model_file"]).read_bytes())])
+    await host.load_memory([(job["model_address"], Path(MODEL).read_bytes())])
     bases = (job["model_address"], job["input_address"], job["output_address"])
     for index, base in enumerate(bases):
         await host.write(Register.BASE + 4 * index, base)

