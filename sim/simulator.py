@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -95,8 +96,7 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     source = partial / f"{top}.sv"
-    # Icarus leaves `always @*` blocks without a changing input at X; `always_comb` runs them once.
-    source.write_text(verilog.replace("always @*", "always_comb"))
+    source.write_text(_for_icarus(verilog) if simulator == "icarus" else verilog)
     with _simulator_environment(simulator):
         try:
             runner = _ClosedVerilator() if closed else get_runner(simulator)
@@ -111,11 +111,22 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
             )
         except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
             log = (partial / "build.log").read_text() if (partial / "build.log").exists() else ""
+            shutil.rmtree(partial)
             raise RuntimeError(f"{simulator} could not build {top}:\n{log[-4000:]}") from error
     (partial / "built").touch()
-    with contextlib.suppress(OSError):  # another process finished the same build first
+    try:
         partial.rename(folder)
+    except OSError:  # another process finished the same build first
+        shutil.rmtree(partial)
     return result
+
+
+def _for_icarus(verilog):
+    """The same design in a form that Icarus takes."""
+    # `always @*` blocks without a changing input stay at X; `always_comb` runs them once.
+    verilog = verilog.replace("always @*", "always_comb")
+    # A function whose escaped name begins with `$` is taken for a system function.
+    return re.sub(r"\\\$(?=\w)", r"\\_$", verilog)
 
 
 @contextlib.contextmanager
