@@ -15,7 +15,7 @@ from quantflow.isa import Unit
 from quantflow.registers import Error
 
 TOP = "accelerator"
-_AXI_PORTS = {"memory_read": "m_axi_", "memory_write": "m_axi_", "control": "s_axil_"}
+AXI_PORTS = {"memory_read": "m_axi_", "memory_write": "m_axi_", "control": "s_axil_"}
 _TRACES = ("retired", "waiting", "busy")
 
 
@@ -105,4 +105,4 @@ class Accelerator(wiring.Component):
 def accelerator_verilog(config):
     """The machine of a configuration as Verilog text; its top module is named `accelerator`."""
     accelerator = Accelerator(config)
-    return to_verilog(accelerator, TOP, ports=named_ports(accelerator, _AXI_PORTS))
+    return to_verilog(accelerator, TOP, ports=named_ports(accelerator, AXI_PORTS))

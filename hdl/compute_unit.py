@@ -30,8 +30,8 @@ class ComputeUnit(wiring.Component):
     back-pressure: the scratchpads must answer in one cycle, every time.
 
     Ports: instructions In(stream of isa.Compute); done, busy, step Out(1); error_illegal,
-    error_address Out(1), pulses; yield_read In(1), set while somebody waits for a cycle without
-    `read_enable`; read_enable, read_addresses Out, read_data In, writes Out: the activation
+    error_address, error_weight_address Out(1), pulses; yield_read In(1), set while somebody waits
+    for a cycle without `read_enable`; read_enable, read_addresses Out, read_data In, writes Out: the activation
     scratchpad; weight_address, parameter_address Out, weight_data, parameter_data In: the others.
     """
 
@@ -46,6 +46,7 @@ class ComputeUnit(wiring.Component):
             "step": Out(1),
             "error_illegal": Out(1),
             "error_address": Out(1),
+            "error_weight_address": Out(1),
             "yield_read": In(1),
             "read_enable": Out(1),
             "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
@@ -94,12 +95,8 @@ class ComputeUnit(wiring.Component):
         ]
         m.d.sync += [
             self.error_illegal.eq(control.error_illegal | write_back.error_illegal),
-            self.error_address.eq(
-                reader.error_address
-                | sequencer.error_weight_address
-                | write_sequencer.error_parameter_address
-                | write_back.error_address
-            ),
+            self.error_address.eq(reader.error_address | write_back.error_address),
+            self.error_weight_address.eq(sequencer.error_weight_address | write_sequencer.error_parameter_address),
         ]
         self._datapath(m, control, reader, write_sequencer, write_back)
         return m

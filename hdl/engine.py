@@ -108,7 +108,7 @@ class Engine(wiring.Component):
             activations.read_enable.eq(compute_unit.read_enable),
             activations.read_addresses.eq(compute_unit.read_addresses),
             compute_unit.read_data.eq(activations.read_data),
-            compute_unit.yield_read.eq(store_unit.store_read.valid),
+            compute_unit.yield_read.eq(store_unit.store_read.valid & ~store_unit.store_read.ready),
             activations.writes.eq(compute_unit.writes),
             weights.write.eq(load_unit.weight_write),
             weights.read_address.eq(compute_unit.weight_address),
@@ -124,5 +124,5 @@ class Engine(wiring.Component):
         m.d.comb += [
             self.errors[Error.ILLEGAL_INSTRUCTION].eq(illegal),
             self.errors[Error.ACTIVATION_ADDRESS].eq(compute_unit.error_address | scratchpad.error),
-            self.errors[Error.WEIGHT_ADDRESS].eq(load_unit.error_address_weight),
+            self.errors[Error.WEIGHT_ADDRESS].eq(load_unit.error_address_weight | compute_unit.error_weight_address),
         ]

@@ -25,7 +25,8 @@ from tests.hdl.random_compute import array_cycles, random_compute
 
 INSTRUCTIONS, YIELDING_INSTRUCTIONS = 30, 4
 IDLE_INPUTS = ("instructions__valid", "load_write__valid", "store_read__valid", "weight_write", "parameter_write")
-OUTSIDE = ("instructions", "done", "busy", "step", "error_illegal", "error_address")
+ERRORS = ("error_illegal", "error_address", "error_weight_address")
+OUTSIDE = ("instructions", "done", "busy", "step", *ERRORS)
 
 
 class ComputeBench(wiring.Component):
@@ -228,8 +229,8 @@ async def faults_are_reported_and_reset_clears_them(dut):
         (replace(good, destination=replace(good.destination, phases=0)), "error_illegal"),
         (replace(good, first_row=0, source=replace(good.source, address=beyond)), "error_address"),
         (replace(good, destination=replace(good.destination, address=beyond)), "error_address"),
-        (replace(good, weight_address=config.weight_depth), "error_address"),
-        (replace(good, parameter_address=config.parameter_depth), "error_address"),
+        (replace(good, weight_address=config.weight_depth), "error_weight_address"),
+        (replace(good, parameter_address=config.parameter_depth), "error_weight_address"),
     ]
     if config.requantizers > 1:
         together = replace(good, output_columns=config.pixels, word_step=isa.Position(phase=0, bank=0, group=0))
@@ -241,7 +242,7 @@ async def faults_are_reported_and_reset_clears_them(dut):
         for _ in range(array_cycles(good, config) + int(os.environ["OVERHEAD"])):
             await RisingEdge(dut.clk)
             dut.instructions__valid.value = 0
-            seen |= {name for name in ("error_illegal", "error_address") if int(getattr(dut, name).value)}
+            seen |= {name for name in ERRORS if int(getattr(dut, name).value)}
         assert seen == {error}, instruction
         await driver.reset()
     # The faulty ones wrote here and there; what a clean start writes is the emulator's again.
