@@ -1,0 +1,116 @@
+"""The report: one self-contained HTML page made of the figures that the commands give as JSON."""
+
+import io
+import re
+from importlib import resources
+
+from quantflow.errors import UserError
+
+# Colours that stand for the page's own, so that plots follow its light and dark themes.
+INK, BAR, MUTED = "#010101", "#020202", "#030303"
+THEME = {INK: "var(--ink)", BAR: "var(--bar)", MUTED: "var(--muted)"}
+PLOT_WIDTH, BAR_HEIGHT, AXIS_HEIGHT = 6.4, 0.34, 0.75  # inches
+LABEL_ROOM = 1.22  # the axis reaches this much beyond the longest bar, for the labels
+
+
+def render(*, name, tuning, build, simulation):
+    """The page as text.
+
+    `tuning`, `build` and `simulation` are what `quantflow tune`, `generate` and `simulate` write
+    with `--json`; `name` is the network's. Raises UserError where the extra `report` is missing.
+    """
+    try:
+        import jinja2
+    except ImportError:
+        raise UserError("the report needs jinja2 and matplotlib: pip install 'quantflow[report]'") from None
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters.update(percent=percent, thousands=thousands, lengths=fractional_lengths, html=_escaped)
+    template = resources.files("quantflow").joinpath("templates/report.html").read_text(encoding="utf-8")
+    return environment.from_string(template).render(
+        name=name,
+        tuning=tuning,
+        build=build,
+        simulation=simulation,
+        layers=joined_layers(tuning["layers"], simulation["layers"]),
+        sqnr_plot=_sqnr_plot(tuning["layers"]),
+        cycles_plot=_cycles_plot(simulation["layers"]),
+    )
+
+
+def joined_layers(tuned, simulated):
+    """One dict for each layer of either list, in the order of the simulation, with both's keys."""
+    rows = {layer["name"]: dict(layer) for layer in simulated}
+    for layer in tuned:
+        rows.setdefault(layer["name"], {}).update(layer)
+    return list(rows.values())
+
+
+def percent(fraction, digits=2):
+    """0.98765 as "98.77 %"; nothing where there is no figure."""
+    return "" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def thousands(number):
+    """12345 as "12,345"; nothing where there is no figure."""
+    return "" if number is None else f"{round(number):,}"
+
+
+def fractional_lengths(lengths):
+    """A layer's fractional length: "7", or "5 to 8" where its output channels differ."""
+    if lengths is None:
+        return ""
+    if isinstance(lengths, int):
+        return str(lengths)
+    low, high = min(lengths), max(lengths)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _escaped(svg):
+    import markupsafe
+
+    return markupsafe.Markup(svg)
+
+
+def _sqnr_plot(layers):
+    values = [layer["sqnr_db"] for layer in layers]
+    labels = [f"{value:.1f} dB" for value in values]
+    return _bar_plot([layer["name"] for layer in layers], values, labels, "SQNR against float (dB)")
+
+
+def _cycles_plot(layers):
+    values = [layer["cycles"] for layer in layers]
+    labels = [
+        f"{thousands(layer['cycles'])}" + (f"  ({percent(layer['utilization'], 0)})" if layer["macs"] else "")
+        for layer in layers
+    ]
+    return _bar_plot([layer["name"] for layer in layers], values, labels, "cycles (multiplier utilization)")
+
+
+def _bar_plot(names, values, labels, title):
+    """Horizontal bars, one a layer, as an SVG element in the page's colours."""
+    try:
+        from matplotlib import rc_context
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("the report needs jinja2 and matplotlib: pip install 'quantflow[report]'") from None
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9}):
+        figure = Figure(figsize=(PLOT_WIDTH, AXIS_HEIGHT + BAR_HEIGHT * len(names)), layout="constrained")
+        axes = figure.add_subplot()
+        bars = axes.barh(range(len(names)), values, height=0.62, color=BAR)
+        axes.bar_label(bars, labels, padding=4, color=INK)
+        axes.set_yticks(range(len(names)), names, color=INK)
+        axes.invert_yaxis()
+        axes.set_xlim(0, max([*values, 1]) * LABEL_ROOM)
+        axes.set_xlabel(title, color=MUTED)
+        axes.tick_params(axis="x", colors=MUTED)
+        axes.tick_params(axis="y", length=0)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(MUTED)
+        text = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(text, format="svg", transparent=True, metadata=nothing)
+    svg = text.getvalue()[text.getvalue().index("<svg") :]
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg))
+    for colour, variable in THEME.items():
+        svg = svg.replace(colour, variable)
+    return svg
