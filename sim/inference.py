@@ -55,7 +55,7 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=F
     The first inference reads all weights; later ones find them on chip where they fit. Outputs
     are compared with the integer engine's. `progress(done, total)` is called as images finish.
     Raises UserError for a bad folder or images, SimulationError where the machine does not
-    finish. Waves go to the folder's `simulation/dump.vcd` (Verilator) or `testbench.fst`.
+    finish. The folder's `simulation/` keeps the log, and the waves (see sim.simulator.WAVES).
     """
     folder = Path(build_folder)
     manifest = Manifest.read(folder)

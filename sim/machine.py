@@ -11,12 +11,11 @@ import numpy as np
 from quantflow.errors import UserError
 from quantflow.manifest import MODEL, VERILOG
 from sim.diagnosis import describe_stop
-from sim.simulator import build
+from sim.simulator import WAVES, build
 from sim.testbench import TOP, TRACE_FILE, system_source
 from sim.timeline import read_timelines
 
 LOG_FILE = "simulation.log"
-SIMULATORS = ("verilator", "icarus")
 # The machine's own watchdog fires later, so that units are still found in the act.
 WATCHDOG_SHARE = 4
 POLL_SECONDS = 0.2
@@ -39,8 +38,8 @@ class Machine:
     """A build folder's machine, compiled for the simulator."""
 
     def __init__(self, folder, manifest, *, simulator="verilator", waves=False):
-        if simulator not in SIMULATORS:
-            raise UserError(f"there is no simulator {simulator}; known are {', '.join(SIMULATORS)}")
+        if simulator not in WAVES:
+            raise UserError(f"there is no simulator {simulator}; known are {', '.join(WAVES)}")
         self.folder, self.manifest = folder, manifest
         try:
             accelerator = (folder / VERILOG).read_text()

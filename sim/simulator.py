@@ -20,6 +20,7 @@ from cocotb_tools.runner import Verilator, get_runner
 from quantflow.errors import UserError
 
 TIMESCALE = ("1ns", "1ps")
+WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files that a run with waves leaves
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
 
 
@@ -58,6 +59,7 @@ class Build:
                 test_dir=folder,
                 results_xml=str(folder / "results.xml"),
                 waves=self.waves,
+                plusargs=[f"+dumpfile_path={folder / WAVES[self.simulator]}"] if self.waves else [],
                 timescale=TIMESCALE,
                 extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
                 log_file=log,

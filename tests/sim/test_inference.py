@@ -1,6 +1,7 @@
 """The host, its watchdog and its comparison, on a stand-in machine that misbehaves to order."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from quantflow.manifest import MODEL, TUNED, VERILOG, Manifest
 from quantflow.registers import Error
 from sim.inference import simulate
 from sim.machine import SimulationError
+from sim.simulator import WAVES
 from sim.testbench import with_parameters
 from tests.quantflow.networks import RandomNetwork
 
@@ -83,6 +85,14 @@ def test_bit_exact_run(tmp_path):
     ]  # fmt: skip
     assert list(result.to_json()["layers"][0]) == ["name", "cycles", "macs", "utilization"]
     assert simulate(tmp_path, images, count=1, simulator=SIMULATOR).images == 1
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
+def test_icarus_with_waves(tmp_path):
+    """The other simulator: the same cycles, and waves."""
+    _, images = _copying_build(tmp_path)
+    result = simulate(tmp_path, images, simulator="icarus", waves=True)
+    assert result.bit_exact and (tmp_path / "simulation" / WAVES["icarus"]).stat().st_size
 
 
 def test_mismatch_is_named(tmp_path):
