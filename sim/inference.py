@@ -7,6 +7,7 @@ import numpy as np
 
 from quantflow import integer_engine, tuned_file
 from quantflow.arithmetic import quantize
+from quantflow.datasets import check_images
 from quantflow.errors import UserError
 from quantflow.manifest import TUNED, Manifest
 from quantflow.registers import Register
@@ -77,18 +78,12 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=F
 
 
 def _selected(images, count, manifest):
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1:] != manifest.input.shape:
-        expected = ", ".join(map(str, manifest.input.shape))
-        raise UserError(f"the build takes images of shape [N, {expected}], not {list(images.shape)}")
+    images = check_images(images, manifest.input.shape, "the array of images")
     if count is not None and count < 1:
         raise UserError(f"at least 1 image is simulated, not {count}")
     if len(images) < (count or 1):
-        raise UserError(f"there are {len(images)} images, fewer than the {count or 1} to simulate")
-    images = images[:count]
-    if not np.isfinite(images).all():
-        raise UserError("the images hold values that are not finite numbers")
-    return images
+        raise UserError(f"there are {len(images)} images, fewer than the {count} to simulate")
+    return images[:count]
 
 
 def _first_wrong_layer(machine, quantized, integers, final):

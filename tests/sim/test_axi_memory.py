@@ -153,4 +153,4 @@ def test_axi_memory(tmp_path, data_width):
         STALL_PERIOD=STALL_PERIOD, STALL_CYCLES=STALL_CYCLES,
     )  # fmt: skip
     simulator = os.environ.get("QUANTFLOW_TEST_SIMULATOR", "verilator")
-    build(source, top="axi_memory", simulator=simulator).run(__name__, folder=tmp_path)
+    build(source, top="axi_memory", simulator=simulator, closed=True).run(__name__, folder=tmp_path)

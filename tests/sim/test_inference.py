@@ -149,13 +149,13 @@ def test_other_machine(tmp_path):
 
 def test_refused_arguments(tmp_path):
     _, images = _copying_build(tmp_path)
-    with pytest.raises(UserError, match=r"takes images of shape \[N, 6, 5, 7\], not \[3, 6, 5\]"):
+    with pytest.raises(UserError, match="^the array of images has shape "):
         simulate(tmp_path, images[..., 0])
     with pytest.raises(UserError, match="there are 3 images, fewer than the 4 to simulate"):
         simulate(tmp_path, images, count=4)
     with pytest.raises(UserError, match="at least 1 image is simulated, not 0"):
         simulate(tmp_path, images, count=0)
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="the array of images "):
         simulate(tmp_path, images * np.nan)
     with pytest.raises(UserError, match="there is no simulator modelsim; known are verilator, icarus"):
         simulate(tmp_path, images, simulator="modelsim")
