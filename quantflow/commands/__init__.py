@@ -1,0 +1,1 @@
+"""The subcommands: each file has NAME, EXAMPLES (for `--help`) and `run`, whose signature is its options."""

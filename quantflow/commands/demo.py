@@ -1,0 +1,90 @@
+"""`quantflow demo`: the whole way, with the embedded LeNet-5 and real digits."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantflow import lenet, tuned_file
+from quantflow.commands.console import (
+    JsonOption,
+    add_row,
+    console,
+    count,
+    examples,
+    fractional_lengths,
+    percent,
+    progress,
+    table,
+    write_json,
+    write_text,
+)
+from quantflow.commands.generate import generate
+from quantflow.commands.simulate import simulate
+from quantflow.commands.tune import tuning_figures
+from quantflow.errors import UserError
+from quantflow.evaluate import evaluate
+from quantflow.importer import load_network
+from quantflow.report import render
+from quantflow.tune import tune
+
+NAME = "demo"
+EXAMPLES = examples("quantflow demo", "quantflow demo --images 50 --board zc706")
+FOLDER = Path("build") / "demo"
+
+
+def run(
+    images: Annotated[int, typer.Option(min=1, help="Digits to simulate.")] = 10,
+    board: Annotated[str | None, typer.Option(help="Name of a board; by default the open one.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the results.")] = FOLDER,
+    json: JsonOption = None,
+):
+    """Tune the embedded LeNet-5, generate its accelerator, simulate real digits, write a report."""
+    import boards
+
+    (calibration, _), (x, y) = lenet.demo_images()
+    if images > len(x):
+        raise UserError(f"the demonstration has {len(x)} digits to simulate, not {images}")
+    network = load_network(lenet.model_path())
+    tuning = _tune(network, calibration, x, y, output / "tuned")
+    build = generate(tuned_file.load(output / "tuned"), board or boards.DEFAULT, output / "build")
+    result = simulate(output / "build", x[:images])
+    figures = {"tuning": tuning, "build": build, "simulation": result.to_json()}
+    write_text(output / "report.html", render(name="LeNet-5", **figures))
+    write_json(output / "figures.json", figures)
+    write_json(json, figures)
+    _show(figures)
+    console.print(f"report: {(output / 'report.html').resolve()}", markup=False, highlight=False, soft_wrap=True)
+    if not result.bit_exact:
+        console.print(f"first mismatch: {result.first_mismatch}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _tune(network, calibration, x, y, folder):
+    start = time.perf_counter()
+    with progress(f"tuning on {len(calibration)} digits") as report:
+        quantized = tune(network, calibration, progress=report)
+    seconds = time.perf_counter() - start
+    with progress(f"evaluating on {len(x):,} digits"):
+        evaluation = evaluate(network, quantized, x, y)
+    tuned_file.save(quantized, folder)
+    return tuning_figures(evaluation, quantized, seconds)
+
+
+def _show(figures):
+    tuning, build, simulation = figures["tuning"], figures["build"], figures["simulation"]
+    lengths = ", ".join(
+        f"{layer['name']} {fractional_lengths(layer['weight_fl'])}/{layer['activation_fl']}"
+        for layer in tuning["layers"]
+    )
+    rows = table("LeNet-5", "<figure", title=f"{build['board']}, {build['multipliers']} multipliers")
+    add_row(rows, "accuracy, float", f"{percent(tuning['float_top1'])} of {tuning['images']:,} digits")
+    add_row(rows, "accuracy, fixed point", percent(tuning["fixed_top1"]))
+    add_row(rows, "fractional lengths, weights/outputs", lengths)
+    cycles, estimated = simulation["cycles_per_image"], build["estimated_cycles"]
+    add_row(rows, "cycles per image", f"{count(round(cycles))} (first image: {count(estimated)} estimated)")
+    add_row(rows, "multiplier utilization", percent(simulation["utilization"], 1))
+    right = simulation["images"] - simulation["mismatches"]
+    add_row(rows, "bit-exact", f"{right} of {simulation['images']} images")
+    console.print(rows)

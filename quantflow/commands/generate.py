@@ -1,0 +1,51 @@
+"""`quantflow generate`: the accelerator of a board, with the network's program and memory image."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantflow import tuned_file
+from quantflow.commands.console import JsonOption, add_row, console, count, examples, progress, table, write_json
+from quantflow.compiler import compile_network
+
+NAME = "generate"
+EXAMPLES = examples("quantflow generate tuned/ --board ulx3s-85f -o build/", "quantflow boards")
+
+
+def run(
+    tuned: Annotated[Path, typer.Argument(metavar="TUNED", help="Folder of a tuned network.", show_default=False)],
+    board: Annotated[str, typer.Option(help="Name of a board; `quantflow boards` lists them.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="BUILD", help="Folder for the build.", show_default=False)
+    ],
+    json: JsonOption = None,
+):
+    """Generate Verilog, program, memory image, manifest and constraints for a board."""
+    figures = generate(tuned_file.load(tuned), board, output)
+    write_json(json, figures)
+    show(figures)
+    console.print(f"build in {output}; summary.txt there describes it", markup=False, highlight=False)
+
+
+def generate(quantized, board_name, output):
+    """Compile `quantized` for a board and write the build folder; returns the figures."""
+    import boards
+    from boards.project import write_project
+
+    board = boards.find(board_name)
+    with progress("generating"):
+        return write_project(compile_network(quantized, board.config), quantized, board, output)
+
+
+def show(figures):
+    """Print the figures as two columns."""
+    rows = table("figure", "value")
+    config = figures["config"]
+    array = f"{figures['multipliers']} ({config['pixels']} × {config['lanes']} × {config['lanes']})"
+    add_row(rows, "board", figures["board"])
+    add_row(rows, "multipliers", array)
+    add_row(rows, "lines of Verilog", count(figures["verilog_lines"]))
+    add_row(rows, "memory", f"{count(figures['memory_bytes'])} bytes")
+    add_row(rows, "estimated cycles per image", count(figures["estimated_cycles"]))
+    console.print(rows)

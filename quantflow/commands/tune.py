@@ -1,0 +1,101 @@
+"""`quantflow tune`: choose fractional lengths, round, and say what it costs."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from quantflow import tuned_file
+from quantflow.commands.console import (
+    JsonOption,
+    add_row,
+    console,
+    decibels,
+    examples,
+    fractional_lengths,
+    percent,
+    progress,
+    table,
+    write_json,
+)
+from quantflow.datasets import load_dataset
+from quantflow.evaluate import evaluate
+from quantflow.importer import load_network
+from quantflow.tune import tune
+
+NAME = "tune"
+EXAMPLES = examples(
+    "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/",
+    "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 -o tuned4/ --json tuned4.json",
+)
+
+
+def run(
+    model: Annotated[Path, typer.Argument(help="ONNX file.", show_default=False)],
+    calibration: Annotated[
+        Path,
+        typer.Option(
+            help="npz file: `x` float32 [N, C, H, W] as the model expects it. A few hundred images suffice.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="TUNED", help="Folder for the tuned network.", show_default=False)
+    ],
+    evaluate_on: Annotated[
+        Path | None,
+        typer.Option("--evaluate", help="npz file: `x`, and labels `y` for accuracy. Otherwise the calibration set."),
+    ] = None,
+    activation_bits: Annotated[int, typer.Option(help="Bits of every feature map, 2 to 16.")] = 8,
+    weight_bits: Annotated[int, typer.Option(help="Bits of every weight, 2 to 16.")] = 8,
+    json: JsonOption = None,
+):
+    """Tune a network: per-layer fractional lengths by the two phases of Qiu et al. (FPGA 2016)."""
+    network = load_network(model)
+    images = load_dataset(calibration, network.input_shape)
+    test = images if evaluate_on is None else load_dataset(evaluate_on, network.input_shape)
+    start = time.perf_counter()
+    with progress("tuning") as report:
+        bits = {"activation_bits": activation_bits, "weight_bits": weight_bits}
+        quantized = tune(network, images.images, **bits, progress=report)
+    seconds = time.perf_counter() - start
+    with progress("evaluating"):
+        evaluation = evaluate(network, quantized, test.images, test.labels)
+    tuned_file.save(quantized, output)
+    figures = tuning_figures(evaluation, quantized, seconds)
+    write_json(json, figures)
+    show(figures)
+    console.print(f"tuned network in {output}", markup=False, highlight=False)
+
+
+def tuning_figures(evaluation, quantized, seconds):
+    """What `--json` writes."""
+    values = evaluation.to_json()
+    return {
+        **{key: values[key] for key in ("images", "float_top1", "fixed_top1", "agreement")},
+        "seconds": seconds,
+        "input": {"activation_bits": quantized.input.bits, "activation_fl": quantized.input.fl},
+        "layers": values["layers"],
+    }
+
+
+def show(figures):
+    """Print the figures: one row a layer, then accuracy."""
+    rows = table("layer", "weight bits", "weight fl", "output bits", "output fl", "SQNR", "saturated")
+    entry = figures["input"]
+    add_row(rows, "(input)", "", "", entry["activation_bits"], entry["activation_fl"], "", "")
+    for layer in figures["layers"]:
+        weight = (layer["weight_bits"], fractional_lengths(layer["weight_fl"]))
+        activation = (layer["activation_bits"], layer["activation_fl"])
+        noise = (decibels(layer["sqnr_db"]), percent(layer["saturated"]))
+        add_row(rows, layer["name"], *weight, *activation, *noise)
+    console.print(rows)
+    accuracy = ""
+    if figures["float_top1"] is not None:
+        accuracy = f"float {percent(figures['float_top1'])}, fixed {percent(figures['fixed_top1'])}, "
+    console.print(
+        f"{accuracy}agreement {percent(figures['agreement'])} on {figures['images']:,} images; "
+        f"tuned in {figures['seconds']:.1f} s",
+        highlight=False,
+    )
