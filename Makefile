@@ -5,13 +5,16 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test clean
+.PHONY: demo test slow clean
 
 demo: $(READY)
 	$(VENV)/bin/quantflow demo
 
 test: $(READY)
 	$(VENV)/bin/python -m pytest
+
+slow: $(READY)
+	$(VENV)/bin/python -m pytest -m slow
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
