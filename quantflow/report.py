@@ -5,12 +5,13 @@ import re
 from importlib import resources
 
 from quantflow.errors import UserError
+from quantflow.wording import count, decibels, fractional_lengths, percent
 
 # Colours that stand for the page's own, so that plots follow its light and dark themes.
 INK, BAR, MUTED = "#010101", "#020202", "#030303"
 THEME = {INK: "var(--ink)", BAR: "var(--bar)", MUTED: "var(--muted)"}
-PLOT_WIDTH, BAR_HEIGHT, AXIS_HEIGHT = 6.4, 0.34, 0.75  # inches
-LABEL_ROOM = 1.22  # the axis reaches this much beyond the longest bar, for the labels
+PLOT_WIDTH, BAR_HEIGHT, AXIS_HEIGHT = 4.8, 0.34, 0.75  # inches
+LABEL_ROOM = 1.32  # the axis reaches this much beyond the longest bar, for the labels
 
 
 def render(*, name, tuning, build, simulation):
@@ -24,7 +25,7 @@ def render(*, name, tuning, build, simulation):
     except ImportError:
         raise UserError("the report needs jinja2 and matplotlib: pip install 'quantflow[report]'") from None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(percent=percent, thousands=thousands, lengths=fractional_lengths, html=_escaped)
+    environment.filters.update(percent=percent, count=count, decibels=decibels, lengths=fractional_lengths)
     template = resources.files("quantflow").joinpath("templates/report.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         name=name,
@@ -38,49 +39,31 @@ def render(*, name, tuning, build, simulation):
 
 
 def joined_layers(tuned, simulated):
-    """One dict for each layer of either list, in the order of the simulation, with both's keys."""
-    rows = {layer["name"]: dict(layer) for layer in simulated}
-    for layer in tuned:
-        rows.setdefault(layer["name"], {}).update(layer)
-    return list(rows.values())
+    """One dict for each stage of the machine, with the keys of the tuned layer that it computes.
+
+    A stage is a layer, or a layer and the pooling behind it ("conv1+pool1").
+    """
+    by_stage = {_stage_of(layer["name"], simulated): layer for layer in tuned}
+    return [by_stage.get(stage["name"], {}) | stage for stage in simulated]
 
 
-def percent(fraction, digits=2):
-    """0.98765 as "98.77 %"; nothing where there is no figure."""
-    return "" if fraction is None else f"{100 * fraction:.{digits}f} %"
-
-
-def thousands(number):
-    """12345 as "12,345"; nothing where there is no figure."""
-    return "" if number is None else f"{round(number):,}"
-
-
-def fractional_lengths(lengths):
-    """A layer's fractional length: "7", or "5 to 8" where its output channels differ."""
-    if lengths is None:
-        return ""
-    if isinstance(lengths, int):
-        return str(lengths)
-    low, high = min(lengths), max(lengths)
-    return str(low) if low == high else f"{low} to {high}"
-
-
-def _escaped(svg):
-    import markupsafe
-
-    return markupsafe.Markup(svg)
+def _stage_of(name, stages):
+    for stage in stages:
+        if stage["name"] == name or stage["name"].startswith(f"{name}+"):
+            return stage["name"]
+    raise KeyError(f"layer {name} is not in the simulation")
 
 
 def _sqnr_plot(layers):
-    values = [layer["sqnr_db"] for layer in layers]
-    labels = [f"{value:.1f} dB" for value in values]
+    values = [layer["sqnr_db"] or 0 for layer in layers]
+    labels = [decibels(layer["sqnr_db"]) for layer in layers]
     return _bar_plot([layer["name"] for layer in layers], values, labels, "SQNR against float (dB)")
 
 
 def _cycles_plot(layers):
     values = [layer["cycles"] for layer in layers]
     labels = [
-        f"{thousands(layer['cycles'])}" + (f"  ({percent(layer['utilization'], 0)})" if layer["macs"] else "")
+        count(layer["cycles"]) + (f"  ({percent(layer['utilization'], 0)})" if layer["macs"] else "")
         for layer in layers
     ]
     return _bar_plot([layer["name"] for layer in layers], values, labels, "cycles (multiplier utilization)")

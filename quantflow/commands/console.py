@@ -90,22 +90,3 @@ def progress(title):
 def shape(extents):
     """[6, 28, 28] as "6 x 28 x 28"."""
     return "?" if extents is None else " × ".join("?" if extent is None else str(extent) for extent in extents)
-
-
-def count(number):
-    return "" if number is None else f"{number:,}"
-
-
-def percent(fraction, digits=2):
-    return "" if fraction is None else f"{100 * fraction:.{digits}f} %"
-
-
-def decibels(value):
-    return "exact" if value is None else f"{value:.1f} dB"
-
-
-def fractional_lengths(lengths):
-    """One number, or "5 to 8" where output channels differ."""
-    if isinstance(lengths, int):
-        return str(lengths)
-    return f"{min(lengths)} to {max(lengths)}"

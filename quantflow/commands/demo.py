@@ -7,19 +7,7 @@ from typing import Annotated
 import typer
 
 from quantflow import lenet, tuned_file
-from quantflow.commands.console import (
-    JsonOption,
-    add_row,
-    console,
-    count,
-    examples,
-    fractional_lengths,
-    percent,
-    progress,
-    table,
-    write_json,
-    write_text,
-)
+from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json, write_text
 from quantflow.commands.generate import generate
 from quantflow.commands.simulate import simulate
 from quantflow.commands.tune import tuning_figures
@@ -28,6 +16,7 @@ from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
 from quantflow.report import render
 from quantflow.tune import tune
+from quantflow.wording import count, fractional_lengths, percent
 
 NAME = "demo"
 EXAMPLES = examples("quantflow demo", "quantflow demo --images 50 --board zc706")
@@ -83,7 +72,7 @@ def _show(figures):
     add_row(rows, "accuracy, fixed point", percent(tuning["fixed_top1"]))
     add_row(rows, "fractional lengths, weights/outputs", lengths)
     cycles, estimated = simulation["cycles_per_image"], build["estimated_cycles"]
-    add_row(rows, "cycles per image", f"{count(round(cycles))} (first image: {count(estimated)} estimated)")
+    add_row(rows, "cycles per image", f"{count(cycles)} (first image: {count(estimated)} estimated)")
     add_row(rows, "multiplier utilization", percent(simulation["utilization"], 1))
     right = simulation["images"] - simulation["mismatches"]
     add_row(rows, "bit-exact", f"{right} of {simulation['images']} images")

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from quantflow import tuned_file
-from quantflow.commands.console import JsonOption, add_row, console, count, examples, progress, table, write_json
+from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json
 from quantflow.compiler import compile_network
+from quantflow.wording import count
 
 NAME = "generate"
 EXAMPLES = examples("quantflow generate tuned/ --board ulx3s-85f -o build/", "quantflow boards")

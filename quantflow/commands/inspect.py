@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from quantflow.commands.console import JsonOption, add_row, console, count, examples, shape, table, write_json
+from quantflow.commands.console import JsonOption, add_row, console, examples, shape, table, write_json
 from quantflow.importer import inspect_model
+from quantflow.wording import count
 
 NAME = "inspect"
 EXAMPLES = examples("quantflow inspect lenet.onnx", "quantflow inspect lenet.onnx --json lenet.json")

@@ -6,21 +6,11 @@ from typing import Annotated
 
 import typer
 
-from quantflow.commands.console import (
-    JsonOption,
-    add_row,
-    console,
-    count,
-    errors,
-    examples,
-    percent,
-    progress,
-    table,
-    write_json,
-)
+from quantflow.commands.console import JsonOption, add_row, console, errors, examples, progress, table, write_json
 from quantflow.datasets import load_dataset
 from quantflow.errors import UserError
 from quantflow.manifest import Manifest
+from quantflow.wording import count, percent
 
 NAME = "simulate"
 EXAMPLES = examples(
@@ -79,13 +69,13 @@ def show(figures):
     rows = table("layer", "MACs", "cycles", "utilization")
     for layer in figures["layers"]:
         utilization = percent(layer["utilization"], 1) if layer["macs"] else ""
-        add_row(rows, layer["name"], count(layer["macs"]), count(round(layer["cycles"])), utilization)
-    total = (count(figures["macs"]), count(round(figures["cycles_per_image"])), percent(figures["utilization"], 1))
+        add_row(rows, layer["name"], count(layer["macs"]), count(layer["cycles"]), utilization)
+    total = (count(figures["macs"]), count(figures["cycles_per_image"]), percent(figures["utilization"], 1))
     add_row(rows, "whole inference", *total)
     console.print(rows)
     right = figures["images"] - figures["mismatches"]
     console.print(
         f"bit-exact: {right} of {figures['images']} images; {figures['multipliers']} multipliers; "
-        f"{count(round(figures['simulated_cycles_per_second']))} cycles simulated per second",
+        f"{count(figures['simulated_cycles_per_second'])} cycles simulated per second",
         highlight=False,
     )

@@ -7,22 +7,12 @@ from typing import Annotated
 import typer
 
 from quantflow import tuned_file
-from quantflow.commands.console import (
-    JsonOption,
-    add_row,
-    console,
-    decibels,
-    examples,
-    fractional_lengths,
-    percent,
-    progress,
-    table,
-    write_json,
-)
+from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json
 from quantflow.datasets import load_dataset
 from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
 from quantflow.tune import tune
+from quantflow.wording import decibels, fractional_lengths, percent
 
 NAME = "tune"
 EXAMPLES = examples(
