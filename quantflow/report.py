@@ -11,7 +11,8 @@ from quantflow.wording import count, decibels, fractional_lengths, percent
 INK, BAR, MUTED = "#010101", "#020202", "#030303"
 THEME = {INK: "var(--ink)", BAR: "var(--bar)", MUTED: "var(--muted)"}
 PLOT_WIDTH, BAR_HEIGHT, AXIS_HEIGHT = 4.8, 0.34, 0.75  # inches
-LABEL_ROOM = 1.32  # the axis reaches this much beyond the longest bar, for the labels
+LABEL_ROOM = 0.32  # of the bars' range: the axis reaches so far beyond the longest, for its label
+NAME_LENGTH = 20  # characters of a layer's name in a plot
 
 
 def render(*, name, tuning, build, simulation):
@@ -76,14 +77,16 @@ def _bar_plot(names, values, labels, title):
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError("the report needs jinja2 and matplotlib: pip install 'quantflow[report]'") from None
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9}):
+    # A layer's name may hold any character: two $ are not the signs of a formula.
+    style = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9, "text.parse_math": False}
+    with rc_context(style):
         figure = Figure(figsize=(PLOT_WIDTH, AXIS_HEIGHT + BAR_HEIGHT * len(names)), layout="constrained")
         axes = figure.add_subplot()
         bars = axes.barh(range(len(names)), values, height=0.62, color=BAR)
         axes.bar_label(bars, labels, padding=4, color=INK)
-        axes.set_yticks(range(len(names)), names, color=INK)
+        axes.set_yticks(range(len(names)), map(_shortened, names), color=INK)
         axes.invert_yaxis()
-        axes.set_xlim(0, max([*values, 1]) * LABEL_ROOM)
+        axes.set_xlim(*_limits(values))
         axes.set_xlabel(title, color=MUTED)
         axes.tick_params(axis="x", colors=MUTED)
         axes.tick_params(axis="y", length=0)
@@ -97,3 +100,15 @@ def _bar_plot(names, values, labels, title):
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     return svg
+
+
+def _limits(values):
+    """Ends of an axis from 0, or a lesser value, to the greatest, with room for labels."""
+    low, high = min([*values, 0]), max([*values, 1])
+    room = LABEL_ROOM * (high - low)
+    return low - room if low < 0 else 0, high + room
+
+
+def _shortened(name):
+    """The end of a long name: the beginning is what exporters repeat for every layer."""
+    return name if len(name) <= NAME_LENGTH else "…" + name[1 - NAME_LENGTH :]

@@ -1,5 +1,6 @@
 """The report: one page, nothing outside it, every figure in it."""
 
+import html
 import json
 import re
 import sys
@@ -105,6 +106,32 @@ def test_layers_meet_the_stages_that_compute_them():
     assert rows["second"][1] == "5 to 8" and rows["second"][4] == "exact"
     assert rows["third"][1] == "-2"
     assert list(rows)[1:] == ["first+pool", "second", "third", "Whole inference"]
+
+
+def test_the_inputs_format_is_shown():
+    values = figures()
+    values["tuning"]["input"] = {"activation_bits": 11, "activation_fl": 9}
+    assert ["(input)", "11", "9"] in Page(report.render(name="network", **values)).rows
+
+
+def test_names_are_text_whatever_they_hold():
+    """Neither markup nor, in plots, a formula between two $."""
+    values = figures()
+    name = r"/features/<b>&$\bad$/Conv"
+    values["tuning"]["layers"][1]["name"] = values["simulation"]["layers"][1]["name"] = name
+    text = report.render(name="network", **values)
+    assert f"<td>{html.escape(name)}</td>" in text
+    end = html.escape(name[1 - report.NAME_LENGTH :])
+    assert text.count(f">…{end}</text>") == 2, "plots keep the end of a long name"
+    assert "<b>" not in text
+
+
+def test_more_noise_than_signal_stays_inside_the_plot():
+    values = figures()
+    values["tuning"]["layers"][2]["sqnr_db"] = -7.5
+    text = report.render(name="network", **values)
+    ((style, x),) = re.findall(r'<text style="([^"]*)" x="([\d.]+)"[^>]*>-7.5 dB</text>', text)
+    assert "text-anchor: end" in style and float(x) > 50, "there is room for the label left of the bar"
 
 
 def test_mismatches_are_not_hidden():
