@@ -95,8 +95,8 @@ def _bar_plot(names, values, labels, title):
         text = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(text, format="svg", transparent=True, metadata=nothing)
-    svg = text.getvalue()[text.getvalue().index("<svg") :]
-    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg))
+    # Within HTML, an SVG needs neither its namespaces nor a size of its own.
+    svg = re.sub(r'.*?<svg[^>]* (viewBox="[^"]*")[^>]*>', r"<svg \1>", text.getvalue(), count=1, flags=re.DOTALL)
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     return svg

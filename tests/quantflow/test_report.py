@@ -86,7 +86,7 @@ def test_page_stands_alone():
     assert page.open == [], "every element is closed"
     assert page.tags.count("svg") == 2 and not {"script", "link", "img", "iframe"} & set(page.tags)
     assert all(reference.startswith("#") for reference in page.references), "nothing outside the page"
-    assert not re.search(r"url\((?!#)|@import", text)
+    assert not re.search(r"url\((?!#)|@import|://", text)
     assert all(colour not in text for colour in report.THEME), "plots take the page's colours"
 
 
