@@ -4,12 +4,12 @@ from amaranth import Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.axi import lite_signature, named_ports, read_signature, write_signature
-from hdl.control import Control
+from hdl.bus.axi import lite_signature, named_ports, read_signature, write_signature
+from hdl.bus.memory_reader import FETCH, LOAD, MemoryReader
+from hdl.bus.memory_writer import MemoryWriter
+from hdl.control.control import Control
+from hdl.control.register_file import CONTROL_ADDRESS_BITS
 from hdl.engine import Engine
-from hdl.memory_reader import FETCH, LOAD, MemoryReader
-from hdl.memory_writer import MemoryWriter
-from hdl.register_file import CONTROL_ADDRESS_BITS
 from hdl.verilog import to_verilog
 from quantflow.isa import Unit
 from quantflow.registers import Error

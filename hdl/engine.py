@@ -4,16 +4,16 @@ from amaranth import Cat, Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.activation_scratchpad import ActivationScratchpad
-from hdl.axi import ADDRESS_BITS, burst_layout
-from hdl.burst_splitter import BurstSplitter
-from hdl.compute_unit import ComputeUnit
-from hdl.fetch import LENGTH_BITS
-from hdl.instruction_path import InstructionPath
-from hdl.load_unit import LoadUnit
-from hdl.parameter_scratchpad import ParameterScratchpad
-from hdl.store_unit import StoreUnit
-from hdl.weight_scratchpad import WeightScratchpad
+from hdl.bus.axi import ADDRESS_BITS, burst_layout
+from hdl.bus.burst_splitter import BurstSplitter
+from hdl.compute.compute_unit import ComputeUnit
+from hdl.instructions.fetch import LENGTH_BITS
+from hdl.instructions.instruction_path import InstructionPath
+from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
+from hdl.scratchpad.parameter_scratchpad import ParameterScratchpad
+from hdl.scratchpad.weight_scratchpad import WeightScratchpad
+from hdl.transfer.load_unit import LoadUnit
+from hdl.transfer.store_unit import StoreUnit
 from quantflow.isa import UNITS, Region
 from quantflow.registers import Error
 

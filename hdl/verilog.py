@@ -26,7 +26,7 @@ def to_verilog(component, name, *, ports=None):
     """Verilog text whose top module is `name`.
 
     Ports are the component's signature, under Amaranth's names, or `ports` (see
-    `hdl.axi.named_ports`). Raises RuntimeError with Yosys' words where it fails.
+    `hdl.bus.axi.named_ports`). Raises RuntimeError with Yosys' words where it fails.
     """
     design = rtlil.convert(component, name=name, ports=ports, emit_src=False)
     script = f"read_rtlil <<rtlil\n{design}\nrtlil\n{_PASSES}"

@@ -1,6 +1,6 @@
 """The control port's register map and the machine's error codes.
 
-32-bit registers behind AXI4-Lite, byte addresses; `hdl/control.py`, the host driver and the
+32-bit registers behind AXI4-Lite, byte addresses; `hdl/control/control.py`, the host driver and the
 simulation all read this file.
 """
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hdl.compute_unit import ComputeUnit
-from hdl.fetch import PREFETCH
+from hdl.compute.compute_unit import ComputeUnit
+from hdl.instructions.fetch import PREFETCH
 from quantflow import cycles
 from quantflow.compiler import compile_network
 from quantflow.config import Config

@@ -14,7 +14,7 @@ from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave, MemoryRegion
 
 from hdl.accelerator import AXI_PORTS, Accelerator
-from hdl.axi import named_ports
+from hdl.bus.axi import named_ports
 from quantflow import integer_engine, isa
 from quantflow.compiler import compile_network
 from quantflow.compiler.image import program_bytes

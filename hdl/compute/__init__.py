@@ -1,0 +1,1 @@
+"""The compute unit: sequencers and datapath around the scratchpads."""

@@ -1,0 +1,90 @@
+"""The host's side of the machine: registers, runs, counters, watchdog."""
+
+from amaranth import Cat, Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.bus.axi import ADDRESS_BITS, LITE_DATA_BITS, lite_signature
+from hdl.bus.axi_lite_slave import AxiLiteSlave
+from hdl.control.performance_counters import EVENTS, PerformanceCounters
+from hdl.control.register_file import CONTROL_ADDRESS_BITS, RegisterFile
+from hdl.control.run_sequencer import RunSequencer
+from hdl.control.watchdog import Watchdog
+from quantflow.registers import BASE_REGISTERS, Error
+
+# Errors that other units report; the rest arise here.
+UNIT_ERRORS = tuple(
+    error.name.lower() for error in Error if error not in (Error.NONE, Error.WATCHDOG, Error.STOPPED)
+)
+
+
+class Control(wiring.Component):
+    """AXI4-Lite registers by quantflow.registers, and what they start, stop and count.
+
+    A write of START clears the machine for one cycle (`clear`), then pulses `start`; the run ends
+    done when `finished` is high in a later cycle. A pulse of `errors`, STOP, or
+    `config.watchdog_cycles` cycles without `progress` end it with an error code: `clear` and
+    `flush` are high until `memory_idle`, then the machine can start again. See RunSequencer,
+    RegisterFile, PerformanceCounters.
+
+    Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length
+    Out(32), bases Out(ArrayLayout(32, 3)), constant during a run; clear Out(1), resets queues,
+    tokens and units; flush Out(1), for the memory ports; finished In(1): nothing is left to do
+    anywhere; memory_idle In(1): the memory ports owe nothing; errors In(a bit for each of
+    UNIT_ERRORS); events In(a bit for each of EVENTS, high in cycles that count); progress In(1);
+    interrupt Out(1), a level.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "axi": In(lite_signature(CONTROL_ADDRESS_BITS)),
+            "start": Out(1),
+            "program_address": Out(ADDRESS_BITS),
+            "program_length": Out(LITE_DATA_BITS),
+            "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
+            "clear": Out(1),
+            "flush": Out(1),
+            "finished": In(1),
+            "memory_idle": In(1),
+            "errors": In(data.StructLayout({name: 1 for name in UNIT_ERRORS})),
+            "events": In(data.StructLayout({name: 1 for name in EVENTS})),
+            "progress": In(1),
+            "interrupt": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.slave = slave = AxiLiteSlave(CONTROL_ADDRESS_BITS)
+        m.submodules.registers = registers = RegisterFile(self.config)
+        m.submodules.sequencer = sequencer = RunSequencer()
+        m.submodules.counters = counters = PerformanceCounters()
+        m.submodules.watchdog = watchdog = Watchdog(self.config.watchdog_cycles)
+        connect(m, flipped(self.axi), slave.axi)
+        m.d.comb += [
+            registers.write.eq(slave.write),
+            registers.read_address.eq(slave.read_address),
+            slave.read_data.eq(registers.read_data),
+            registers.status.eq(Cat(sequencer.busy, sequencer.done, sequencer.failed)),
+            registers.error.eq(sequencer.error),
+            registers.counts.eq(counters.counts),
+            counters.clear.eq(sequencer.prepare),
+            counters.running.eq(sequencer.running),
+            counters.events.eq(self.events),
+            watchdog.running.eq(sequencer.running),
+            watchdog.progress.eq(self.progress),
+            sequencer.start.eq(registers.start),
+            sequencer.finished.eq(self.finished),
+            sequencer.memory_idle.eq(self.memory_idle),
+            *(sequencer.errors[name].eq(self.errors[name]) for name in UNIT_ERRORS),
+            sequencer.errors.watchdog.eq(watchdog.expired),
+            sequencer.errors.stopped.eq(registers.stop),
+            self.start.eq(sequencer.begin),
+            self.program_address.eq(registers.program_address),
+            self.program_length.eq(registers.program_length),
+            self.bases.eq(registers.bases),
+            self.clear.eq(sequencer.clear),
+            self.flush.eq(sequencer.flush),
+            self.interrupt.eq(registers.interrupt_enable & (sequencer.done | sequencer.failed)),
+        ]
+        return m

@@ -1,0 +1,41 @@
+"""What happened during a run, counted."""
+
+from amaranth import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.bus.axi import LITE_DATA_BITS
+from quantflow.registers import Register
+
+COUNTERS = tuple(register for register in Register if register >= Register.CYCLES)
+EVENTS = tuple(register.name.lower() for register in COUNTERS if register != Register.CYCLES)
+
+
+class PerformanceCounters(wiring.Component):
+    """One counter for each register of `COUNTERS`.
+
+        counts[CYCLES] += running;  counts[event] += running & events[event]
+
+    32 bits, wrapping. `clear` makes all of them zero and goes before counting.
+
+    Ports: clear, running In(1); events In(one bit by name for each of EVENTS);
+    counts Out(ArrayLayout(32, len(COUNTERS)), in the order of COUNTERS).
+    """
+
+    def __init__(self):
+        super().__init__({
+            "clear": In(1),
+            "running": In(1),
+            "events": In(data.StructLayout({name: 1 for name in EVENTS})),
+            "counts": Out(data.ArrayLayout(LITE_DATA_BITS, len(COUNTERS))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        with m.If(self.clear):
+            m.d.sync += self.counts.eq(0)
+        with m.Elif(self.running):
+            for count, register in zip(self.counts, COUNTERS, strict=True):
+                happened = 1 if register == Register.CYCLES else self.events[register.name.lower()]
+                m.d.sync += count.eq(count + happened)
+        return m

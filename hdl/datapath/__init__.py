@@ -1,0 +1,1 @@
+"""The arithmetic, in the order the data take: multiply, accumulate, drain, requantize, pool."""

@@ -1,0 +1,1 @@
+"""From program memory to the units: fetch, dispatch, tokens."""

@@ -1,0 +1,89 @@
+"""Instruction fetch: the program leaves memory in order, ahead of its execution."""
+
+from amaranth import Cat, Module, Signal, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.bus.axi import ADDRESS_BITS, burst_layout
+from hdl.bus.burst_splitter import BurstSplitter
+from quantflow.isa import instruction_bits
+
+PREFETCH = 4  # instructions on their way from memory or waiting here
+LENGTH_BITS = 32  # of the register PROGRAM_LENGTH
+
+
+class Fetch(wiring.Component):
+    """Read `program_length` instructions from byte `program_address` on and put them together.
+
+        for n in range(program_length):
+            instructions <- the instruction_bits at program_address + n * instruction_bits / 8
+
+    An instruction is asked for only when there is room for all of its beats, so `beats` is always
+    ready for what was asked for and the memory's read channel is never blocked from here. At most
+    PREFETCH instructions are asked for and not yet handed on.
+
+    start : pulse while idle; address and length are taken then. `idle`: nothing left to hand on
+    (low in the cycle of `start` already). It does not look into the instructions.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "start": In(1),
+            "program_address": In(ADDRESS_BITS),
+            "program_length": In(LENGTH_BITS),
+            "bursts": Out(stream.Signature(burst_layout(config))),
+            "beats": In(stream.Signature(unsigned(config.port_bits))),
+            "instructions": Out(stream.Signature(unsigned(instruction_bits(config)))),
+            "idle": Out(1),
+        })
+
+    @property
+    def instruction_beats(self):
+        return instruction_bits(self.config) // self.config.port_bits
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.splitter = splitter = BurstSplitter(self.config)
+        connect(m, splitter.bursts, flipped(self.bursts))
+        claimed = Signal(range(PREFETCH + 1))
+        remaining = Signal(LENGTH_BITS)
+        request, delivered = Signal(), Signal()
+        m.d.comb += [
+            splitter.requests.payload.beats.eq(self.instruction_beats),
+            splitter.requests.valid.eq((remaining != 0) & (claimed != PREFETCH)),
+            request.eq(splitter.requests.valid & splitter.requests.ready),
+            delivered.eq(self.instructions.valid & self.instructions.ready),
+            self.idle.eq((remaining == 0) & (claimed == 0) & ~self.start),
+        ]
+        m.d.sync += claimed.eq(claimed + request - delivered)
+        address = splitter.requests.payload.address
+        self._walk(m, request, address, remaining)
+        self._assemble(m)
+        return m
+
+    def _walk(self, m, request, address, remaining):
+        """Count addresses up and instructions down."""
+        next_address = Signal(ADDRESS_BITS)
+        m.d.comb += address.eq(next_address)
+        with m.If(self.start):
+            m.d.sync += [next_address.eq(self.program_address), remaining.eq(self.program_length)]
+        with m.Elif(request):
+            step = self.instruction_beats * self.config.port_bytes
+            m.d.sync += [next_address.eq(next_address + step), remaining.eq(remaining - 1)]
+
+    def _assemble(self, m):
+        """Shift an instruction's beats into place, the first one lowest."""
+        depth = PREFETCH * self.instruction_beats
+        m.submodules.queue = queue = SyncFIFOBuffered(width=self.config.port_bits, depth=depth)
+        connect(m, queue.w_stream, flipped(self.beats))
+        word = self.instructions.payload
+        count = Signal(range(self.instruction_beats))
+        m.d.comb += queue.r_en.eq(~self.instructions.valid | self.instructions.ready)
+        with m.If(self.instructions.ready):
+            m.d.sync += self.instructions.valid.eq(0)
+        with m.If(queue.r_rdy & queue.r_en):
+            m.d.sync += [word.eq(Cat(word, queue.r_data)[self.config.port_bits :]), count.eq(count + 1)]
+            with m.If(count == self.instruction_beats - 1):
+                m.d.sync += [self.instructions.valid.eq(1), count.eq(0)]

@@ -1,0 +1,72 @@
+"""From program memory to the units: fetch, dispatch, dependency tokens."""
+
+from amaranth import Cat, Module, unsigned
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl.bus.axi import ADDRESS_BITS, burst_layout
+from hdl.instructions.dispatcher import Dispatcher
+from hdl.instructions.fetch import LENGTH_BITS, Fetch
+from hdl.instructions.token_gate import TokenGate
+from hdl.layouts import struct_layout
+from quantflow.isa import INSTRUCTIONS, UNITS, Opcode, Unit
+
+
+class InstructionPath(wiring.Component):
+    """Fetch a program and hand each unit its instructions, each once its tokens are there.
+
+    A pulse of `start` takes `program_address` and `program_length`. `done` has one bit per unit of
+    `isa.Unit`: the unit finished its oldest instruction; its tokens then go to the other units.
+
+    Ports: bursts Out, beats In: MemoryReader's fetch client; load, compute, store Out: streams of
+    the instructions' layouts; waiting Out: units whose next instruction lacks a token; idle Out:
+    every instruction of the program has been performed; error_illegal Out: pulse.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        units = {
+            opcode.name.lower(): Out(stream.Signature(struct_layout(type_, config)))
+            for opcode, type_ in INSTRUCTIONS.items()
+        }
+        super().__init__({
+            "start": In(1),
+            "program_address": In(ADDRESS_BITS),
+            "program_length": In(LENGTH_BITS),
+            "bursts": Out(stream.Signature(burst_layout(config))),
+            "beats": In(stream.Signature(unsigned(config.port_bits))),
+            **units,
+            "done": In(UNITS),
+            "waiting": Out(UNITS),
+            "idle": Out(1),
+            "error_illegal": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fetch = fetch = Fetch(self.config)
+        m.submodules.dispatcher = dispatcher = Dispatcher(self.config)
+        connect(m, fetch.bursts, flipped(self.bursts))
+        connect(m, flipped(self.beats), fetch.beats)
+        connect(m, fetch.instructions, dispatcher.instructions)
+        gates = {unit: self._gate(m, dispatcher, unit) for unit in Unit}
+        for receiver, gate in gates.items():
+            m.d.comb += gate.tokens.eq(Cat(gates[sender].signal[receiver] for sender in Unit))
+        m.d.comb += [
+            fetch.start.eq(self.start),
+            fetch.program_address.eq(self.program_address),
+            fetch.program_length.eq(self.program_length),
+            self.waiting.eq(Cat(gate.waiting for gate in gates.values())),
+            self.idle.eq(fetch.idle & dispatcher.idle & Cat(gate.idle for gate in gates.values()).all()),
+            self.error_illegal.eq(dispatcher.error_illegal),
+        ]
+        return m
+
+    def _gate(self, m, dispatcher, unit):
+        """The token gate between a unit's queue and its stream."""
+        name = Opcode[unit.name].name.lower()
+        m.submodules[f"{name}_gate"] = gate = TokenGate(self.config, unit)
+        connect(m, getattr(dispatcher, name), gate.instructions)
+        connect(m, gate.gated, flipped(getattr(self, name)))
+        m.d.comb += gate.done.eq(self.done[unit])
+        return gate

@@ -1,0 +1,1 @@
+"""The load and store units: memory words to scratchpads and back."""

@@ -1,0 +1,122 @@
+"""ActivationReader on a modelled scratchpad: addresses, masks and rotation of random steps."""
+
+import cocotb
+import numpy as np
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+
+from hdl.compute.activation_reader import ActivationReader
+from hdl.sequencing.read_address import ReadAddress
+from quantflow import isa
+from quantflow.config import Config
+from sim.bench import run_bench
+from tests.hdl.pipelines import from_port, to_port
+from tests.hdl.random_compute import random_compute
+
+CONFIG = Config(pixels=3, lanes=2, port_bits=32, activation_bits=16, activation_depth=100)
+STEPS, MAPS = 200, 6
+ADDRESSES = ReadAddress.latency + 1  # to the addresses' range check, and to the weight's address
+
+
+class Step:
+    """Operands of one cycle, which may lie anywhere."""
+
+    def __init__(self, rng, phases):
+        self.valid, self.first, self.last = (int(bit) for bit in rng.integers(0, 2, 3))
+        self.row = int(rng.integers(-3, 8))
+        self.row_address = int(rng.integers(0, 1 << CONFIG.activation_address_bits))
+        self.phase, self.bank = int(rng.integers(phases)), int(rng.integers(CONFIG.pixels))
+        self.group = int(rng.integers(-2, 3))
+        self.weight_address = int(rng.integers(0, 1 << CONFIG.weight_address_bits))
+
+    def port(self):
+        """As `step_layout` lies in bits."""
+        parts = (
+            (self.valid, 1),
+            (self.first, 1),
+            (self.last, 1),
+            (self.row, CONFIG.extent_bits + 2),
+            (self.row_address, CONFIG.activation_address_bits),
+            (self.phase, CONFIG.phase_bits),
+            (self.bank, CONFIG.bank_bits),
+            (self.group, CONFIG.extent_bits + 2),
+            (self.weight_address, CONFIG.weight_address_bits),
+        )
+        word, offset = 0, 0
+        for value, bits in parts:
+            word |= (value & ((1 << bits) - 1)) << offset
+            offset += bits
+        return word
+
+    def expected(self, instruction, memory):
+        """Each pixel's word, which pixels exist, and whether one of these has no address."""
+        words, inside, beyond = np.zeros((CONFIG.pixels, CONFIG.lanes), int), [], False
+        for pixel in range(CONFIG.pixels):
+            unit = CONFIG.pixels * self.group + self.bank + pixel
+            columns = instruction.columns + (self.phase < instruction.columns_remainder)
+            inside.append(int(0 <= self.row < instruction.rows and 0 <= unit < columns))
+            address = self.row_address + self.phase * instruction.source.phase_stride + unit // CONFIG.pixels
+            address %= 1 << CONFIG.activation_address_bits
+            if inside[-1] and address < CONFIG.activation_depth:
+                words[pixel] = memory[unit % CONFIG.pixels, address]
+            beyond |= bool(inside[-1] and address >= CONFIG.activation_depth)
+        return words, inside, beyond
+
+
+async def answer_reads(dut, memory):
+    """The scratchpad: words of the addresses of the cycle before, zeros beyond its end."""
+    while True:
+        await RisingEdge(dut.clk)
+        enabled = int(dut.read_enable.value)
+        addresses = from_port(
+            int(dut.read_addresses.value), CONFIG.activation_address_bits, (CONFIG.pixels,), signed=False
+        )
+        words = [
+            memory[bank, address] if address < CONFIG.activation_depth else [0] * CONFIG.lanes
+            for bank, address in enumerate(addresses)
+        ]
+        dut.read_data.value = to_port(np.array(words), CONFIG.activation_bits) if enabled else 0
+
+
+async def outputs_of(dut, instruction, steps):
+    """Apply one step per cycle; what the outputs show in each cycle."""
+    dut.instruction.value = isa.encode(instruction, CONFIG)
+    names = ("valid", "first", "last", "inside", "error_address", "weight_address", "activations")
+    recorded = []
+    for port in [step.port() for step in steps] + [0] * (ActivationReader.latency + 1):
+        dut.operand.value = port
+        await RisingEdge(dut.clk)
+        recorded.append({name: int(getattr(dut, name).value) for name in names})
+    return recorded
+
+
+@cocotb.test(timeout_time=200, timeout_unit="us")
+async def steps_get_their_words(dut):
+    Clock(dut.clk, 10, unit="ns").start()
+    rng = np.random.default_rng(1)
+    memory = rng.integers(-(1 << 15), 1 << 15, (CONFIG.pixels, CONFIG.activation_depth, CONFIG.lanes))
+    dut.rst.value, dut.operand.value = 1, 0
+    await RisingEdge(dut.clk)
+    dut.rst.value = 0
+    cocotb.start_soon(answer_reads(dut, memory))
+    latency, errors = ActivationReader.latency, 0
+    for _ in range(MAPS):
+        instruction = random_compute(rng, CONFIG)
+        steps = [Step(rng, instruction.source.phases) for _ in range(STEPS)]
+        recorded = await outputs_of(dut, instruction, steps)
+        for number, step in enumerate(steps):
+            words, inside, beyond = step.expected(instruction, memory)
+            now = recorded[number + latency]
+            assert (now["valid"], now["first"], now["last"]) == (step.valid, step.first, step.last)
+            assert recorded[number + ADDRESSES]["error_address"] == (step.valid and beyond)
+            assert recorded[number + ADDRESSES]["weight_address"] == step.weight_address
+            errors += step.valid and beyond
+            if step.valid:
+                assert now["inside"] == sum(bit << pixel for pixel, bit in enumerate(inside))
+                found = from_port(now["activations"], CONFIG.activation_bits, words.shape)
+                np.testing.assert_array_equal(found, words)
+    assert 0 < errors < MAPS * STEPS / 2
+
+
+def test_activation_reader(tmp_path):
+    run_bench(ActivationReader(CONFIG), __name__, tmp_path)

@@ -1,0 +1,268 @@
+"""ComputeUnit on its three scratchpads: random instructions against the emulator, word by word."""
+
+import json
+import os
+from dataclasses import asdict, replace
+
+import cocotb
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+from cocotb.clock import Clock
+from cocotb.triggers import RisingEdge
+
+from hdl.compute.compute_unit import ComputeUnit
+from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
+from hdl.scratchpad.parameter_scratchpad import ParameterScratchpad
+from hdl.scratchpad.weight_scratchpad import WeightScratchpad
+from quantflow import isa
+from quantflow.config import Config
+from quantflow.emulator import Emulator
+from sim.bench import run_bench
+from tests.hdl.random_compute import array_cycles, random_compute
+
+INSTRUCTIONS, YIELDING_INSTRUCTIONS = 30, 4
+IDLE_INPUTS = ("instructions__valid", "load_write__valid", "store_read__valid", "weight_write", "parameter_write")
+ERRORS = ("error_illegal", "error_address", "error_weight_address")
+OUTSIDE = ("instructions", "done", "busy", "step", *ERRORS)
+
+
+class ComputeBench(wiring.Component):
+    """The compute unit between the scratchpads, whose other sides are ports."""
+
+    def __init__(self, config):
+        self.config = config
+        self._unit, self._activations = ComputeUnit(config), ActivationScratchpad(config)
+        self._weights, self._parameters = WeightScratchpad(config), ParameterScratchpad(config)
+        scratchpad = self._activations.signature.members
+        super().__init__({
+            **{name: self._unit.signature.members[name] for name in OUTSIDE},
+            **{name: scratchpad[name] for name in ("load_write", "store_read", "store_data", "store_data_valid")},
+            "weight_write": In(self._weights.write.shape()),
+            "parameter_write": In(self._parameters.write.shape()),
+        })
+
+    @property
+    def overhead_cycles(self):
+        return self._unit.overhead_cycles
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit, m.submodules.activations = unit, activations = self._unit, self._activations
+        m.submodules.weights, m.submodules.parameters = weights, parameters = self._weights, self._parameters
+        wiring.connect(m, wiring.flipped(self.instructions), unit.instructions)
+        wiring.connect(m, wiring.flipped(self.load_write), activations.load_write)
+        wiring.connect(m, wiring.flipped(self.store_read), activations.store_read)
+        m.d.comb += [getattr(self, name).eq(getattr(unit, name)) for name in OUTSIDE[1:]]
+        m.d.comb += [
+            self.store_data.eq(activations.store_data),
+            self.store_data_valid.eq(activations.store_data_valid),
+            unit.yield_read.eq(self.store_read.valid & ~self.store_read.ready),
+            activations.read_enable.eq(unit.read_enable),
+            activations.read_addresses.eq(unit.read_addresses),
+            unit.read_data.eq(activations.read_data),
+            activations.writes.eq(unit.writes),
+            weights.write.eq(self.weight_write),
+            weights.read_address.eq(unit.weight_address),
+            unit.weight_data.eq(weights.read_data),
+            parameters.write.eq(self.parameter_write),
+            parameters.read_address.eq(unit.parameter_address),
+            unit.parameter_data.eq(parameters.read_data),
+        ]
+        return m
+
+
+def pack(values, bits):
+    """Integers, the first lowest, in one word."""
+    return sum((int(value) & ((1 << bits) - 1)) << (bits * index) for index, value in enumerate(values))
+
+
+def unpack(word, bits, count):
+    fields = [(word >> (bits * index)) & ((1 << bits) - 1) for index in range(count)]
+    return [value - (1 << bits) if value >> (bits - 1) else value for value in fields]
+
+
+class Driver:
+    """The bench, and an emulator that is kept in the same state."""
+
+    def __init__(self, dut, config, seed):
+        self.dut, self.config = dut, config
+        self.rng = np.random.default_rng(seed)
+        self.emulator = Emulator(config, np.zeros(0, np.uint8), (0, 0, 0))
+
+    async def reset(self):
+        dut = self.dut
+        for name in IDLE_INPUTS:
+            getattr(dut, name).value = 0
+        dut.rst.value = 1
+        await RisingEdge(dut.clk)
+        dut.rst.value = 0
+        await RisingEdge(dut.clk)
+
+    async def fill(self):
+        """Random contents in all scratchpads."""
+        config, emulator, rng = self.config, self.emulator, self.rng
+        emulator.activations[:] = self._random(emulator.activations.shape, config.activation_bits)
+        emulator.weights[:] = self._random(emulator.weights.shape, config.weight_bits)
+        emulator.bias[:] = self._random(emulator.bias.shape, 14)
+        emulator.shift[:] = rng.integers(0, 12, emulator.shift.shape)
+        self.dut.load_write__valid.value = 1
+        for bank, address in np.ndindex(emulator.activations.shape[:2]):
+            word = pack(emulator.activations[bank, address], config.activation_bits)
+            word = ((word << config.activation_address_bits) | address) << config.bank_bits | bank
+            self.dut.load_write__payload.value = word
+            await RisingEdge(self.dut.clk)
+        self.dut.load_write__valid.value = 0
+        record = config.accumulator_bits + config.shift_bits
+        for address, word in enumerate(emulator.weights):
+            await self._write("weight_write", config.weight_address_bits, address, pack(word.flat, config.weight_bits))
+        for address, (bias, shift) in enumerate(zip(emulator.bias, emulator.shift, strict=True)):
+            records = [(b & ((1 << config.accumulator_bits) - 1)) | s << config.accumulator_bits
+                       for b, s in zip(bias.tolist(), shift.tolist(), strict=True)]  # fmt: skip
+            await self._write("parameter_write", config.parameter_address_bits, address, pack(records, record))
+
+    def _random(self, shape, bits):
+        return self.rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape)
+
+    async def _write(self, port, address_bits, address, word):
+        getattr(self.dut, port).value = 1 | address << 1 | word << (1 + address_bits)
+        await RisingEdge(self.dut.clk)
+        getattr(self.dut, port).value = 0
+
+    async def run(self, instruction):
+        """Cycles from the transfer to done, both included; and the number of steps."""
+        dut = self.dut
+        dut.instructions__payload.value = isa.encode(instruction, self.config)
+        dut.instructions__valid.value = 1
+        cycles = steps = 0
+        while True:
+            await RisingEdge(dut.clk)
+            dut.instructions__valid.value = 0
+            cycles, steps = cycles + 1, steps + int(dut.step.value)
+            assert not int(dut.error_address.value) and not int(dut.error_illegal.value)
+            if int(dut.done.value):
+                return cycles, steps
+
+    async def read(self, bank, address):
+        dut = self.dut
+        dut.store_read__payload.value = address << self.config.bank_bits | bank
+        dut.store_read__valid.value = 1
+        await RisingEdge(dut.clk)
+        while not int(dut.store_read__ready.value):
+            await RisingEdge(dut.clk)
+        dut.store_read__valid.value = 0
+        await RisingEdge(dut.clk)
+        assert int(dut.store_data_valid.value)
+        return unpack(dut.store_data.value.to_unsigned(), self.config.activation_bits, self.config.lanes)
+
+    async def compare(self, about):
+        """The whole activation scratchpad, a read per cycle, against the emulator."""
+        dut, expected = self.dut, self.emulator.activations
+        places = list(np.ndindex(expected.shape[:2]))
+        dut.store_read__valid.value = 1
+        found = np.zeros_like(expected)
+        for index in range(len(places) + 2):
+            if index < len(places):
+                bank, address = places[index]
+                dut.store_read__payload.value = address << self.config.bank_bits | bank
+            else:
+                dut.store_read__valid.value = 0
+            await RisingEdge(dut.clk)
+            if index >= 1 and int(dut.store_data_valid.value):
+                word = dut.store_data.value.to_unsigned()
+                found[places[index - 1]] = unpack(word, self.config.activation_bits, self.config.lanes)
+        for place in places:
+            assert (found[place] == expected[place]).all(), (
+                f"bank, address {place}: {found[place]}, not {expected[place]}, after {about}"
+            )
+
+
+async def started(dut, seed):
+    Clock(dut.clk, 10, unit="ns").start()
+    driver = Driver(dut, Config(**json.loads(os.environ["CONFIG"])), seed)
+    await driver.reset()
+    await driver.fill()
+    return driver
+
+
+@cocotb.test(timeout_time=3, timeout_unit="ms")
+async def instructions_do_what_the_emulator_does(dut):
+    driver = await started(dut, 1)
+    overhead = int(os.environ["OVERHEAD"])
+    for number in range(INSTRUCTIONS):
+        instruction = random_compute(driver.rng, driver.config, wide=number % 4 == 3)
+        driver.emulator.execute(instruction)
+        cycles, steps = await driver.run(instruction)
+        assert cycles == array_cycles(instruction, driver.config) + overhead, instruction
+        assert steps == array_cycles(instruction, replace(driver.config, requantizers=driver.config.pixels))
+        await driver.compare(instruction)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_reader_gets_every_fourth_cycle(dut):
+    driver = await started(dut, 2)
+    for _ in range(YIELDING_INSTRUCTIONS):
+        instruction = random_compute(driver.rng, driver.config)
+        before = driver.emulator.activations.copy()
+        driver.emulator.execute(instruction)
+        unchanged = np.argwhere((before == driver.emulator.activations).all(axis=2)).tolist()
+        running = cocotb.start_soon(driver.run(instruction))
+        while not running.done():
+            bank, address = unchanged[driver.rng.integers(len(unchanged))]
+            assert await driver.read(bank, address) == before[bank, address].tolist()
+        cycles, _ = await running
+        assert cycles <= array_cycles(instruction, driver.config) * 4 / 3 + int(os.environ["OVERHEAD"]) + 1
+        await driver.compare(instruction)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def faults_are_reported_and_reset_clears_them(dut):
+    driver = await started(dut, 3)
+    config = driver.config
+    good = random_compute(driver.rng, config, wide=True)
+    beyond = config.activation_depth
+    faults = [
+        (replace(good, operation=3), "error_illegal"),
+        (replace(good, kernel_rows=0), "error_illegal"),
+        (replace(good, destination=replace(good.destination, phases=0)), "error_illegal"),
+        (replace(good, first_row=0, source=replace(good.source, address=beyond)), "error_address"),
+        (replace(good, destination=replace(good.destination, address=beyond)), "error_address"),
+        (replace(good, weight_address=config.weight_depth), "error_weight_address"),
+        (replace(good, parameter_address=config.parameter_depth), "error_weight_address"),
+    ]
+    if config.requantizers > 1:
+        together = replace(good, output_columns=config.pixels, word_step=isa.Position(phase=0, bank=0, group=0))
+        faults.append((together, "error_illegal"))
+    for instruction, error in faults:
+        dut.instructions__payload.value = isa.encode(instruction, config)
+        dut.instructions__valid.value = 1
+        seen = set()
+        for _ in range(array_cycles(good, config) + int(os.environ["OVERHEAD"])):
+            await RisingEdge(dut.clk)
+            dut.instructions__valid.value = 0
+            seen |= {name for name in ERRORS if int(getattr(dut, name).value)}
+        assert seen == {error}, instruction
+        await driver.reset()
+    # The faulty ones wrote here and there; what a clean start writes is the emulator's again.
+    await driver.fill()
+    driver.emulator.execute(good)
+    await driver.run(good)
+    await driver.compare(good)
+
+
+GRID = [
+    {"pixels": 5, "lanes": 4, "requantizers": 3},
+    {"pixels": 1, "lanes": 4},
+    {"pixels": 2, "lanes": 2, "port_bits": 32, "activation_bits": 16, "weight_bits": 4},
+]
+
+
+@pytest.mark.parametrize("parameters", GRID, ids=lambda parameters: "-".join(map(str, parameters.values())))
+def test_compute_unit(parameters, tmp_path):
+    depths = {"activation_depth": 200, "weight_depth": 100, "parameter_depth": 5}
+    config = Config(**{"port_bits": 32, **depths, **parameters})
+    bench = ComputeBench(config)
+    environment = {"CONFIG": json.dumps(asdict(config)), "OVERHEAD": str(bench.overhead_cycles)}
+    run_bench(bench, __name__, tmp_path, environment=environment)
