@@ -43,6 +43,7 @@ def measure(model, calibration, images, *, calibration_count=None, activation_bi
 
 
 def main():
+    """Measure as the command line says and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", help="ONNX file")
     parser.add_argument("--calibration", required=True, help="npz file with images for the tuner")

@@ -23,6 +23,7 @@ WIDTHS = ((8, 8), (16, 16), (8, 4), (4, 4))  # activation bits, weight bits
 
 
 def main():
+    """Measure every pair of widths and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", help="folder that holds mnist/mnist.npz")
     data = digits.mnist(parser.parse_args().data)

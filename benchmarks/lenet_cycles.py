@@ -48,6 +48,7 @@ def measure(config, quantized, images):
 
 
 def main():
+    """Measure every machine and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=3, help="digits to simulate on each machine, at least 2")
     count = parser.parse_args().images

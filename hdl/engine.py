@@ -10,8 +10,7 @@ from hdl.compute.compute_unit import ComputeUnit
 from hdl.instructions.fetch import LENGTH_BITS
 from hdl.instructions.instruction_path import InstructionPath
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
-from hdl.scratchpad.parameter_scratchpad import ParameterScratchpad
-from hdl.scratchpad.weight_scratchpad import WeightScratchpad
+from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
 from hdl.transfer.load_unit import LoadUnit
 from hdl.transfer.store_unit import StoreUnit
 from quantflow.isa import UNITS, Region
@@ -98,8 +97,8 @@ class Engine(wiring.Component):
 
     def _scratchpads(self, m, load_unit, compute_unit, store_unit):
         m.submodules.activations = activations = ActivationScratchpad(self.config)
-        m.submodules.weights = weights = WeightScratchpad(self.config)
-        m.submodules.parameters = parameters = ParameterScratchpad(self.config)
+        m.submodules.weights = weights = weight_scratchpad(self.config)
+        m.submodules.parameters = parameters = parameter_scratchpad(self.config)
         connect(m, load_unit.activation_write, activations.load_write)
         connect(m, store_unit.store_read, activations.store_read)
         m.d.comb += [

@@ -54,6 +54,11 @@ def bank_write(config):
     })
 
 
+def word_write(word, address_bits):
+    """A write port that always accepts: `data` to `address` where `enable`."""
+    return data.StructLayout({"enable": 1, "address": address_bits, "data": word})
+
+
 def struct_layout(type_, config):
     """Layout of an instruction or struct of `quantflow.isa`."""
     members = {}

@@ -38,6 +38,8 @@ class InstructionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramRecord:
+    """One program of the model region."""
+
     offset: int  # byte offset in the model region
     estimated_cycles: int
     instructions: tuple[InstructionRecord, ...]
@@ -49,6 +51,8 @@ class ProgramRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
+    """One stage of the machine: a layer, with what is fused to it."""
+
     name: str
     layers: tuple[str, ...]
     macs: int

@@ -12,12 +12,14 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from cocotb_tools.runner import Verilator, get_runner
 
 from quantflow.errors import UserError
+from sim import runtime_objects
 
 SYSTEM_VERILATOR = "QUANTFLOW_SYSTEM_VERILATOR"  # environment variable: use the Verilator on the PATH
 OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
@@ -68,17 +70,24 @@ class Build:
             )
 
 
-class _ClosedVerilator(Verilator):
-    """cocotb's runner, showing Python the top module's signals only.
+class _Verilator(Verilator):
+    """cocotb's runner with a runtime compiled once, and, if `closed`, fewer signals shown to Python.
 
     cocotb makes every signal of a design public, which forbids Verilator to remove or merge any:
-    a whole machine then runs at an eighth of its speed.
+    a whole machine then runs at an eighth of its speed. `closed` shows the top module's only.
     """
 
+    def __init__(self, closed):
+        super().__init__()
+        self._closed = closed
+
     def _build_command(self):
-        verilate, *rest = super()._build_command()
-        place = verilate.index("--public-flat-rw")
-        return [[*verilate[:place], "--public-depth", "1", *verilate[place + 1 :]], *rest]
+        verilate, *make = super()._build_command()
+        if self._closed:
+            place = verilate.index("--public-flat-rw")
+            verilate = [*verilate[:place], "--public-depth", "1", *verilate[place + 1 :]]
+        provide = [sys.executable, runtime_objects.__file__, str(cache_folder()), str(self.build_dir)]
+        return [verilate, provide, *make]
 
 
 def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
@@ -103,7 +112,7 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
     source.write_text(_for_icarus(verilog) if simulator == "icarus" else verilog)
     with _simulator_environment(simulator):
         try:
-            runner = _ClosedVerilator() if closed else get_runner(simulator)
+            runner = _Verilator(closed) if simulator == "verilator" else get_runner(simulator)
             runner.build(
                 sources=[source],
                 hdl_toplevel=top,
@@ -113,6 +122,8 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
                 timescale=TIMESCALE,
                 log_file=partial / "build.log",
             )
+            if simulator == "verilator":
+                runtime_objects.keep(cache_folder(), partial)
         except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
             log = (partial / "build.log").read_text() if (partial / "build.log").exists() else ""
             shutil.rmtree(partial)

@@ -5,16 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import Vector, activation_word, bank_address, bank_write
+from hdl.layouts import Vector, activation_word, bank_address, bank_write, word_write
 
 
 def write_layout(config):
     """The compute unit's write into one bank."""
-    return data.StructLayout({
-        "enable": 1,
-        "address": config.activation_address_bits,
-        "data": activation_word(config),
-    })
+    return word_write(activation_word(config), config.activation_address_bits)
 
 
 class ActivationScratchpad(wiring.Component):

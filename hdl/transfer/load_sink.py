@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.bus.axi import request_layout
-from hdl.layouts import bank_write, parameter_word, weight_word
+from hdl.layouts import bank_write, parameter_word, weight_word, word_write
 from hdl.transfer.map_walker import MapWalker, walk_layout
 from hdl.transfer.weight_unpacker import WIDTH_CODE_BITS
 from hdl.transfer.word_decoder import TARGET_BITS, WordDecoder
@@ -28,11 +28,6 @@ def descriptor_layout(config):
     })
 
 
-def scratchpad_write(address_bits, word):
-    """A write port that always accepts: `data` to `address` where `enable`."""
-    return data.StructLayout({"enable": 1, "address": address_bits, "data": word})
-
-
 class LoadSink(wiring.Component):
     """Performs loads one after another: takes a descriptor, then its beats.
 
@@ -46,7 +41,7 @@ class LoadSink(wiring.Component):
     activation scratchpad are checked there. After an error the component wants a reset.
 
     Ports: descriptors In(stream of descriptor_layout); beats In(stream of unsigned(port_bits));
-    activation_write Out(stream of bank_write); weight_write, parameter_write Out(scratchpad_write);
+    activation_write Out(stream of bank_write); weight_write, parameter_write Out(word_write);
     done, busy, error_illegal, error_address_weight Out(1).
     """
 
@@ -56,8 +51,8 @@ class LoadSink(wiring.Component):
             "descriptors": In(stream.Signature(descriptor_layout(config))),
             "beats": In(stream.Signature(unsigned(config.port_bits))),
             "activation_write": Out(stream.Signature(bank_write(config))),
-            "weight_write": Out(scratchpad_write(config.weight_address_bits, weight_word(config))),
-            "parameter_write": Out(scratchpad_write(config.parameter_address_bits, parameter_word(config))),
+            "weight_write": Out(word_write(weight_word(config), config.weight_address_bits)),
+            "parameter_write": Out(word_write(parameter_word(config), config.parameter_address_bits)),
             "done": Out(1),
             "busy": Out(1),
             "error_illegal": Out(1),

@@ -6,9 +6,9 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import ADDRESS_BITS, request_layout
-from hdl.layouts import bank_write, parameter_word, struct_layout, weight_word
+from hdl.layouts import bank_write, parameter_word, struct_layout, weight_word, word_write
 from hdl.transfer.load_requester import LoadRequester
-from hdl.transfer.load_sink import LoadSink, scratchpad_write
+from hdl.transfer.load_sink import LoadSink
 from quantflow.isa import Load, Region
 
 DESCRIPTORS = 2  # loads asked for and waiting behind the one that receives its beats
@@ -37,8 +37,8 @@ class LoadUnit(wiring.Component):
             "requests": Out(stream.Signature(request_layout(config))),
             "beats": In(stream.Signature(unsigned(config.port_bits))),
             "activation_write": Out(stream.Signature(bank_write(config))),
-            "weight_write": Out(scratchpad_write(config.weight_address_bits, weight_word(config))),
-            "parameter_write": Out(scratchpad_write(config.parameter_address_bits, parameter_word(config))),
+            "weight_write": Out(word_write(weight_word(config), config.weight_address_bits)),
+            "parameter_write": Out(word_write(parameter_word(config), config.parameter_address_bits)),
             "done": Out(1),
             "busy": Out(1),
             "error_illegal": Out(1),

@@ -30,6 +30,7 @@ def weight_bytes(chunk, stage, config):
 
 
 def program_bytes(instructions, config):
+    """Instructions as they lie in memory, one after the other, to a uint8 array."""
     size = isa.instruction_bits(config) // 8
     words = b"".join(isa.encode(i, config).to_bytes(size, "little") for i in instructions)
     return np.frombuffer(words, np.uint8)

@@ -15,8 +15,7 @@ from cocotb.triggers import RisingEdge
 
 from hdl.compute.compute_unit import ComputeUnit
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
-from hdl.scratchpad.parameter_scratchpad import ParameterScratchpad
-from hdl.scratchpad.weight_scratchpad import WeightScratchpad
+from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
 from quantflow import isa
 from quantflow.config import Config
 from quantflow.emulator import Emulator
@@ -35,7 +34,7 @@ class ComputeBench(wiring.Component):
     def __init__(self, config):
         self.config = config
         self._unit, self._activations = ComputeUnit(config), ActivationScratchpad(config)
-        self._weights, self._parameters = WeightScratchpad(config), ParameterScratchpad(config)
+        self._weights, self._parameters = weight_scratchpad(config), parameter_scratchpad(config)
         scratchpad = self._activations.signature.members
         super().__init__({
             **{name: self._unit.signature.members[name] for name in OUTSIDE},

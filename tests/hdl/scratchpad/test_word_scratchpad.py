@@ -1,4 +1,4 @@
-"""WeightScratchpad and ParameterScratchpad against an array: random reads and writes."""
+"""WordScratchpad against an array: random reads and writes."""
 
 import os
 
@@ -6,8 +6,7 @@ import cocotb
 import numpy as np
 import pytest
 
-from hdl.scratchpad.parameter_scratchpad import ParameterScratchpad
-from hdl.scratchpad.weight_scratchpad import WeightScratchpad
+from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
 from quantflow.config import Config
 from sim.bench import run_bench
 from tests.hdl.pipelines import play
@@ -37,8 +36,8 @@ async def reads_see_the_writes_before(dut):
 @pytest.mark.parametrize(
     "component, depth, address_bits",
     [
-        (WeightScratchpad, CONFIG.weight_depth, CONFIG.weight_address_bits),
-        (ParameterScratchpad, CONFIG.parameter_depth, CONFIG.parameter_address_bits),
+        (weight_scratchpad, CONFIG.weight_depth, CONFIG.weight_address_bits),
+        (parameter_scratchpad, CONFIG.parameter_depth, CONFIG.parameter_address_bits),
     ],
 )
 def test_scratchpad(component, depth, address_bits, tmp_path):
