@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from quantflow.errors import UserError
-from sim import simulator
+from sim import runtime_objects, simulator
 from sim.testbench import memory_source, read_words, with_parameters, write_words
 
 SOURCE = "module wire_through(input a, output b); assign b = a; endmodule\n"
@@ -63,12 +63,34 @@ def test_broken_source(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def _verilated(folder, trace=0):
+    """The makefiles that Verilator writes, as far as they matter."""
+    (folder / "Vtop_classes.mk").write_text(f"VM_TRACE = {trace}\nVM_CLASSES_FAST += \\\n  Vtop \\\n")
+    (folder / "Vtop.mk").write_text("VM_USER_CFLAGS = \\\n  -O2 \\\n\nVM_USER_LDLIBS = \\\n")
+
+
+def test_runtime_is_compiled_once_for_the_same_options(tmp_path):
+    """Objects of the runtime, and no others, go to the next build with the same options."""
+    builds = {name: tmp_path / name for name in ("first", "second", "traced")}
+    for name, folder in builds.items():
+        folder.mkdir()
+        _verilated(folder, trace=int(name == "traced"))
+    (builds["first"] / "verilated_vpi.o").write_bytes(b"runtime")
+    (builds["first"] / "verilator.o").write_bytes(b"this design's main")
+    runtime_objects.keep(tmp_path / "cache", builds["first"])
+    for folder in (builds["second"], builds["traced"]):
+        runtime_objects.provide(tmp_path / "cache", folder)
+    assert [file.name for file in builds["second"].glob("*.o")] == ["verilated_vpi.o"]
+    assert not list(builds["traced"].glob("*.o"))
+
+
 def test_cache(monkeypatch, tmp_path):
     """The same content is not built again; another content, or other options, are another build."""
     monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
 
     def fake_build(self, *, build_dir, **arguments):
         calls.append(build_dir)
+        _verilated(build_dir)
 
     calls = []
     monkeypatch.setattr(simulator.Verilator, "build", fake_build)
