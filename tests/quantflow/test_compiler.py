@@ -23,6 +23,16 @@ CONFIGS = {
     "7x2, 16-bit activations": Config(
         pixels=7, lanes=2, port_bits=32, activation_bits=16, accumulator_bits=36, weight_depth=4096, parameter_depth=128
     ),
+    "2x4, 16 bits": Config(
+        pixels=2,
+        lanes=4,
+        port_bits=32,
+        activation_bits=16,
+        weight_bits=16,
+        accumulator_bits=44,
+        weight_depth=4096,
+    ),
+    "3x16, 2 bits": Config(pixels=3, lanes=16, port_bits=32, activation_bits=2, weight_bits=2, accumulator_bits=20),
     "1x8, streamed": Config(pixels=1, lanes=8, weight_depth=120, parameter_depth=4),
 }
 

@@ -31,14 +31,15 @@ def _strides(**bits):
 MACHINES = {
     "P=1": (Config(pixels=1, lanes=4, port_bits=32, activation_depth=1024), _digits),
     "P=3, strides": (Config(pixels=3, lanes=4, port_bits=32, activation_depth=512), _strides),
-    "P=7, R=2, 16-bit activations": (
+    "P=7, R=2, 16 bits": (
         Config(
             pixels=7,
             lanes=2,
             requantizers=2,
             port_bits=32,
             activation_bits=16,
-            accumulator_bits=36,
+            weight_bits=16,
+            accumulator_bits=44,
             activation_depth=512,
             parameter_depth=128,
         ),
