@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from quantflow.capabilities import check_supported
 from quantflow.datasets import read_arrays
 from quantflow.errors import UserError
 from quantflow.quantized import QuantizedNetwork
@@ -30,8 +31,9 @@ def save(quantized, folder):
 
     A folder that exists keeps its other files; an earlier tuned network in it is replaced. The new files
     are complete before they take their place. Raises UserError where the folder cannot be written or
-    holds files of the same names that are no tuned network.
+    holds files of the same names that are no tuned network, and for layers that the file has no form for.
     """
+    check_supported(quantized.network, "a tuned network's file")
     folder = Path(folder)
     try:
         _check_replaceable(folder)
