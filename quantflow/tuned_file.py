@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,8 @@ def _write(quantized, folder):
         },
         "layers": [layer_to_json(layer, quantized.layers.get(layer.name)) for layer in network.layers],
     }
+    if network.host:
+        structure["host"] = [asdict(operator) for operator in network.host]
     (folder / STRUCTURE).write_text(_readable(structure), encoding="utf-8")
 
 

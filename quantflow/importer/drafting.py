@@ -1,4 +1,4 @@
-"""From ONNX nodes to a draft: each node is converted or refused, and the graph must be one chain."""
+"""From ONNX nodes to a draft: each node is converted or refused, and every one leads to the output."""
 
 import math
 from dataclasses import replace
@@ -6,12 +6,16 @@ from dataclasses import replace
 from quantflow.importer.converters import CONVERTERS
 from quantflow.importer.declared import DeclaredShapes, declared_sizes, input_fault
 from quantflow.importer.files import domain_of
+from quantflow.importer.folding import folded
 from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
-from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, Refused
+from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostStep, Refused
 from quantflow.importer.tensors import Constants
 
-SUPPORTED = "Conv, Gemm, MatMul, Relu, MaxPool, Flatten and batch normalization"
+SUPPORTED = (
+    "Conv, Gemm, MatMul, Relu, MaxPool, AveragePool, Add, Concat, Slice, Pad, Flatten, batch normalization "
+    "and their kin"
+)
 
 
 def draft_model(model):
@@ -68,9 +72,10 @@ class _Drafter:
         )
         try:
             self._check_outputs(node)
-            if domain_of(proto) == "" and self._is_constant(proto):
+            site = self._site(node)
+            if domain_of(proto) == "" and self._is_constant(proto, site):
                 return
-            step, shape, refusal = *self._converted(node, proto), None
+            step, shape, refusal = *self._converted(node, proto, site), None
         except Refusal as caught:
             step, shape, refusal = None, None, str(caught)
         except UnknownShape:
@@ -80,8 +85,13 @@ class _Drafter:
             step = self._placeholder(node, shape)
         self._record(node, step, shape, refusal)
 
-    def _is_constant(self, proto):
-        """Constant nodes, and Identity of a constant, become constants and leave no step."""
+    def _site(self, node):
+        return Site(
+            node=node, batch=self._batch, opset=self._model.opset, constants=self._constants, values=self._values
+        )
+
+    def _is_constant(self, proto, site):
+        """Constant nodes, and those that compute with constants alone, become constants and leave no step."""
         if (proto.domain, proto.op_type) in self._model.local_functions:
             return False
         if proto.op_type == "Constant":
@@ -89,10 +99,23 @@ class _Drafter:
         elif proto.op_type == "Identity" and len(proto.input) == 1 and proto.input[0] in self._constants:
             self._constants.add_alias(proto.output[0], proto.input[0])
         else:
-            return False
+            return self._is_folded(proto, site)
         return True
 
-    def _converted(self, node, proto):
+    def _is_folded(self, proto, site):
+        try:
+            arrays = folded(proto, site)
+        except Refusal:
+            if proto.op_type in CONVERTERS:
+                return False  # its converter says what it expects instead
+            raise
+        if arrays is None:
+            return False
+        (output,) = [name for name in proto.output if name]
+        self._constants.add_computed(output, arrays)
+        return True
+
+    def _converted(self, node, proto, site):
         domain = domain_of(proto)
         if (domain, node.operator) in self._model.local_functions:
             raise Refusal("is a function that the file defines; export the model with its functions inlined")
@@ -100,13 +123,9 @@ class _Drafter:
             raise Refusal(f"belongs to the operator set {domain!r}; only ONNX's own is supported")
         if node.operator not in CONVERTERS:
             raise Refusal(f"is not supported ({SUPPORTED} are)")
-        site = Site(
-            node=node,
-            batch=self._batch,
-            constants=self._constants,
-            values=self._values,
-        )
         step, shape = CONVERTERS[node.operator](site)
+        if isinstance(step, HostStep):
+            return step, shape
         other_type = self._declared.other_type(node.outputs[0])
         if other_type is not None:
             raise Refusal(f"makes FLOAT, but the file declares {other_type} for it")
@@ -114,7 +133,6 @@ class _Drafter:
         if declared is not None:
             ours = shown(("N" if self._batch is None else self._batch, *shape))
             raise Refusal(f"makes {ours}, but the file declares {shown(declared)} for it")
-        self._check_sole_reader(node)
         return step, shape
 
     def _check_outputs(self, node):
@@ -123,11 +141,6 @@ class _Drafter:
         for name in node.outputs:
             if name and (name in self._values or name in self._constants):
                 raise Refusal(f"makes {name!r}, which exists already; every value needs a name of its own")
-
-    def _check_sole_reader(self, node):
-        for name in node.inputs:
-            if name in self._readers:
-                raise Refusal(f"reads {name!r} as {self._readers[name]} does; only chains are supported")
 
     def _placeholder(self, node, shape):
         producers = [self._values[name] for name in node.inputs if name in self._values]
@@ -211,7 +224,7 @@ class _Drafter:
             if entry.refused or used == made[name][:1]:
                 continue
             if not used:
-                reason = f"makes {made[name][0]!r}, which nothing reads; only chains are supported"
+                reason = f"makes {made[name][0]!r}, which nothing reads; every layer must lead to the output"
             else:
                 reason = f"has its output {used[-1]!r} in use; only the first output is supported"
             self._entries[name] = replace(entry, verdict=reason, refused=True)

@@ -81,10 +81,12 @@ class Attributes:
         return self._get(name, AttributeProto.STRING, "s", default.encode()).decode(errors="replace")
 
     def integers(self, name, count, default, least):
-        """A tuple of `count` integers, each at least `least`; `default` may be None."""
+        """A tuple of `count` integers, each at least `least`; None for any count, any size, or no default."""
         values = self._get(name, AttributeProto.INTS, "ints", default)
         if values is None:
             return None
+        if count is None:
+            return tuple(int(value) for value in values)
         if len(values) != count or min(values) < least:
             raise Refusal(f"has {name} {shown(values)}; {count} integers of at least {least} are expected")
         return tuple(int(value) for value in values)
