@@ -112,7 +112,7 @@ class Site:
 
     def known_shape(self, index=0):
         shape = self.computed(index).shape
-        if shape is None or None in shape:
+        if shape is None or None in shape or len(shape) not in (1, 3):  # no layer makes other ones
             raise UnknownShape
         return shape
 
