@@ -48,7 +48,7 @@ def convolution(site):
 
 
 def _dense(site, weight, bias, reads=0):
-    """Dense from float64 weight [O, F] and bias [O]."""
+    """Dense from weight [O, F] and bias [O], in float32 or float64."""
     features = site.feature_count()
     if weight.shape[1] != features:
         raise Refusal(f"has a weight for {weight.shape[1]} features, but reads {with_batch((features,))}")
@@ -66,7 +66,7 @@ def _matrix(site, index):
     weight = site.constant(index, "weight")
     if weight.ndim != 2:
         raise Refusal(f"has a weight of shape {shown(weight.shape)}; a matrix is expected")
-    return weight.astype(np.float64)
+    return weight
 
 
 def gemm(site):
@@ -82,7 +82,9 @@ def gemm(site):
     if not (math.isfinite(alpha) and math.isfinite(beta)):
         raise Refusal(f"has alpha {alpha} and beta {beta}; finite numbers are expected")
     attributes.finish()
-    weight = alpha * (weight if trans_b else weight.T)
+    weight = weight if trans_b else weight.T
+    if alpha != 1:
+        weight = alpha * weight.astype(np.float64)
     bias = np.zeros(weight.shape[0])
     if site.node.input(2):
         bias = beta * elementwise.per_channel(site.constant(2, "bias").astype(np.float64), bias.shape)
@@ -123,6 +125,7 @@ CONVERTERS = {
     "Reshape": layout.reshape,
     "Slice": layout.slice_,
     "Softmax": host.softmax,
+    "Split": layout.split,
     "Squeeze": layout.squeeze,
     "Sum": elementwise.sum_,
     "Transpose": layout.transpose,

@@ -3,8 +3,10 @@
 import math
 from dataclasses import replace
 
+from onnx import NodeProto, TensorProto
+
 from quantflow.importer.converters import CONVERTERS
-from quantflow.importer.declared import DeclaredShapes, declared_sizes, input_fault
+from quantflow.importer.declared import DeclaredShapes, declared_sizes, inferred, input_fault
 from quantflow.importer.files import domain_of
 from quantflow.importer.folding import folded
 from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
@@ -62,8 +64,20 @@ class _Drafter:
         self._input = self._values[inputs[0].name] if inputs else Value(producer="", shape=None)
 
     def take(self, proto):
-        """Convert one node, or note why not."""
+        """Convert one node, or note why not. A Split is taken as a node for each of its outputs."""
+        if proto.op_type != "Split" or len(proto.output) < 2:
+            self._take(proto, (0, 1))
+            return
+        for index, output in enumerate(proto.output):
+            part = NodeProto()
+            part.CopyFrom(proto)
+            part.name = proto.name and f"{proto.name}[{index}]"
+            part.output[:] = [output]
+            self._take(part, (index, len(proto.output)))
+
+    def _take(self, proto, part):
         node = Node(
+            part=part,
             name=self._unique_name(proto),
             operator=proto.op_type,
             inputs=tuple(proto.input),
@@ -81,7 +95,7 @@ class _Drafter:
         except UnknownShape:
             step, shape, refusal = None, None, UNKNOWN
         if step is None:
-            shape = self._declared.guess(node.outputs[0]) if node.outputs and node.outputs[0] else None
+            shape = self._guess(proto)
             step = self._placeholder(node, shape)
         self._record(node, step, shape, refusal)
 
@@ -141,6 +155,21 @@ class _Drafter:
         for name in node.outputs:
             if name and (name in self._values or name in self._constants):
                 raise Refusal(f"makes {name!r}, which exists already; every value needs a name of its own")
+
+    def _guess(self, proto):
+        """The shape that a node we cannot convert makes, as the file declares it or as onnx infers it; or None."""
+        if not proto.output or not proto.output[0]:
+            return None
+        declared = self._declared.guess(proto.output[0])
+        if declared is not None or domain_of(proto):
+            return declared
+        inputs = {}
+        for name in proto.input:
+            if name in self._values and self._values[name].shape is not None:
+                inputs[name] = TensorProto.FLOAT, (self._batch, *self._values[name].shape)
+            elif name in self._constants and self._constants.sizes(name) is not None:
+                inputs[name] = self._constants.element_type(name), self._constants.sizes(name)
+        return inferred(proto, inputs, self._model.opset)
 
     def _placeholder(self, node, shape):
         producers = [self._values[name] for name in node.inputs if name in self._values]

@@ -12,7 +12,7 @@ from onnx import helper
 
 from quantflow.importer.nodes import Refusal, UnknownShape
 
-MAX_VALUES = 1 << 26  # in any input or output of a node that is folded
+MAX_VALUES = 1 << 27  # in any input or output of a node that is folded
 SHAPES = ("Shape", "Size")
 ELEMENTWISE = ("Add", "And", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mul", "Or", "Sub", "Where")
 PLAIN = (

@@ -194,6 +194,32 @@ def slice_(site):
     return site.layer(Slice, output, start=start + rest, step=step + (1,) * len(rest)), output
 
 
+def split(site):
+    """One part of a Split of channels, rows or columns."""
+    attributes = site.node.attributes
+    site.check_inputs(1, 2 if site.opset >= 13 else 1)
+    axis = attributes.integer("axis", 0)
+    index, count = site.node.part
+    attributes.only("num_outputs", attributes.integer("num_outputs", count), count)
+    sizes = site.integer_list("split", 1, since=13)
+    attributes.finish()
+    shape = site.known_shape()
+    rank = 1 + len(shape)
+    if not -rank <= axis < rank or axis % rank == 0:
+        raise Refusal(f"has axis {axis} for {with_batch(shape)}; only channels, rows and columns are split")
+    dimension = axis % rank - 1
+    if sizes is None:
+        each = -(-shape[dimension] // count)  # the last part may be smaller
+        sizes = (each,) * (count - 1) + (shape[dimension] - each * (count - 1),)
+    if len(sizes) != count or sum(sizes) != shape[dimension] or min(sizes) < 1:
+        raise Refusal(f"has parts of {shown(sizes)} for {count} outputs and {with_batch(shape)}")
+    start, output = [0, 0, 0], list(shape)
+    start[dimension], output[dimension] = sum(sizes[:index]), sizes[index]
+    if count == 1:
+        return site.layer(Passage, shape), shape
+    return site.layer(Slice, tuple(output), start=tuple(start)), tuple(output)
+
+
 def pad(site):
     """Pad of channels, rows and columns by a constant."""
     attributes = site.node.attributes

@@ -44,6 +44,7 @@ class Node:
     inputs: tuple[str, ...]  # "" where an optional input is left out
     outputs: tuple[str, ...]
     attributes: "Attributes"
+    part: tuple[int, int] = (0, 1)  # which output of how many, for a Split, which is a node for each output
 
     def input(self, index):
         """Name of an input, "" if it is left out."""

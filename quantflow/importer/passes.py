@@ -6,7 +6,19 @@ from dataclasses import replace
 import numpy as np
 
 from quantflow.errors import UserError
-from quantflow.graph import Activation, Convolution, Dense, Layer, MaxPool, Network, Rectified, Reshape, Window
+from quantflow.graph import (
+    Activation,
+    Convolution,
+    Dense,
+    Layer,
+    MaxPool,
+    Network,
+    Pad,
+    Rectified,
+    Reshape,
+    Slice,
+    Window,
+)
 from quantflow.importer.nodes import clipped, word
 from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Flattening, HostStep, Passage, Rectifier, Refused
 
@@ -39,6 +51,12 @@ class _Rewriter:
         self.keep(layer)
         entry = self._entries[step.name]
         self._entries[step.name] = replace(entry, macs=layer.macs, parameters=layer.parameters)
+
+    def absorb(self, before, step):
+        """Keep `step`, which now does what `before` did for it alone, and reads what that read."""
+        del self.kept[before.name]
+        self.keep(replace(step, inputs=before.inputs, input_shape=before.input_shape))
+        self._note(before, f"folded into {step.name}", refused=False)
 
     def sole_source(self, step):
         """The step before `step` if nothing else reads its map, else None."""
@@ -213,8 +231,42 @@ def remove_flattenings(draft):
     return rewriter.draft()
 
 
+def merge_slices(draft):
+    """A slice of a slice is one slice."""
+    rewriter = _Rewriter(draft)
+    for step in rewriter.steps():
+        before = rewriter.sole_source(step)
+        if isinstance(step, Slice) and isinstance(before, Slice):
+            start = tuple(a + b * c for a, b, c in zip(before.start, before.step, step.start, strict=True))
+            strides = tuple(a * b for a, b in zip(before.step, step.step, strict=True))
+            rewriter.absorb(before, replace(step, start=start, step=strides))
+        else:
+            rewriter.keep(step)
+    return rewriter.draft()
+
+
+def fold_pads(draft):
+    """Zeros put around a map that only a convolution reads are the convolution's own padding."""
+    rewriter = _Rewriter(draft)
+    for step in rewriter.steps():
+        before = rewriter.sole_source(step)
+        if isinstance(step, Convolution) and isinstance(before, Pad) and _is_spatial_zero(before):
+            added = (*before.before[1:], *before.after[1:])
+            padding = tuple(a + b for a, b in zip(step.window.padding, added, strict=True))
+            rewriter.absorb(before, replace(step, window=replace(step.window, padding=padding)))
+        else:
+            rewriter.keep(step)
+    return rewriter.draft()
+
+
+def _is_spatial_zero(pad):
+    return pad.value == 0 and pad.before[0] == pad.after[0] == 0
+
+
 PASSES = (
     remove_passages,
+    merge_slices,
+    fold_pads,
     fold_affines,
     fuse_rectifiers,
     remove_flattenings,

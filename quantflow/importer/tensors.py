@@ -10,6 +10,7 @@ from onnx import AttributeProto, TensorProto
 from quantflow.importer.nodes import Refusal, shown
 
 MAX_ELEMENTS = 2**31 - 1  # of any tensor or map
+MAX_COMPUTED_BYTES = 3 << 28  # of all constants that are computed while importing
 
 _DTYPES = {
     TensorProto.FLOAT: "<f4",
@@ -40,6 +41,7 @@ class Constants:
         self._sparse = {sparse.values.name for sparse in graph.sparse_initializer if sparse.values.name}
         counts = Counter(tensor.name for tensor in graph.initializer)
         counts.update(self._sparse)
+        self._computed_bytes = 0
         self._varying = {}  # name -> arrays, one for each of the numbers of images that stand for any
         self.repeated = [name for name, count in counts.items() if count > 1]
 
@@ -58,9 +60,19 @@ class Constants:
         known = (kind for kind, dtype in _DTYPES.items() if value is not None and value.dtype == np.dtype(dtype))
         return next(known, None)
 
+    def sizes(self, name):
+        """The sizes of a constant of a type that we read, without decoding it; None if they are unknown."""
+        value = self._varying[name][0] if name in self._varying else self._tensors.get(name)
+        if self.element_type(name) is None:
+            return None
+        return tuple(value.dims) if isinstance(value, TensorProto) else value.shape
+
     def add_computed(self, name, arrays):
         """Take what folding computed: one array, or one for each number of images."""
         first = arrays[0]
+        self._computed_bytes += sum(array.nbytes for array in arrays)
+        if self._computed_bytes > MAX_COMPUTED_BYTES:
+            raise Refusal(f"takes the computed constants beyond {MAX_COMPUTED_BYTES} bytes, which is the limit")
         alike = all(a.dtype == first.dtype and np.array_equal(a, first) for a in arrays[1:])
         if alike:
             self._tensors[name] = first

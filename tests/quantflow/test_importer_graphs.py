@@ -326,3 +326,64 @@ def test_softmax_and_argmax_are_left_to_the_host(opset, tmp_path):
     images = floats(np.random.default_rng(3), 5, 3, 8, 8)
     answers = float_engine.run(network, images).reshape(5, -1).argmax(axis=1)
     np.testing.assert_array_equal(answers, onnxruntime_output(model, images))
+
+
+@pytest.mark.parametrize("split", [None, [1, 3, 2]])
+@pytest.mark.parametrize("opset", [11, 13, 18])
+def test_a_split_is_a_slice_for_each_part(split, opset, tmp_path):
+    given = split is not None
+    constants = {"sizes": np.array(split, np.int64)} if given and opset >= 13 else {}
+    attributes = {"split": split} if given and opset < 13 else {"num_outputs": 3} if not given and opset >= 18 else {}
+    nodes = [
+        node("Split", ["x", *constants], ["a", "b", "c"], axis=1, name="parts", **attributes),
+        node("GlobalMaxPool", ["b"], ["m"]),
+        node("GlobalAveragePool", ["c"], ["n"]),
+        node("GlobalMaxPool", ["a"], ["l"]),
+        node("Concat", ["m", "n", "l"], ["y"], axis=1),
+    ]
+    network = check(nodes, constants, tmp_path, ("N", 6, 5, 5), opset)
+    assert [layer.name for layer in network.layers][:3] == ["parts[0]", "parts[1]", "parts[2]"]
+    assert [layer.start[0] for layer in network.layers[:3]] == ([0, 1, 4] if given else [0, 2, 4])
+
+
+def test_an_unread_part_of_a_split_is_refused(tmp_path):
+    model = build([node("Split", ["x"], ["a", "y"], axis=1)], {}, ("N", 4, 5, 5), opset=13)
+    model.graph.output[0].name = "y"
+    with pytest.raises(UserError, match="Split 'a' makes 'a', which nothing reads"):
+        load_network(saved(model, tmp_path))
+
+
+def test_slices_of_a_slice_become_one(tmp_path):
+    lists = {"one": [1], "two": [2], "three": [3], "end": [1 << 62]}
+    constants = {key: np.array(value, np.int64) for key, value in lists.items()}
+    nodes = [
+        node("Slice", ["x", "one", "end", "two", "two"], ["a"]),
+        node("Slice", ["a", "one", "end", "two", "three"], ["b"]),
+        node("Slice", ["b", "one", "three", "three", "one"], ["y"]),
+    ]
+    (layer,) = check(nodes, constants, tmp_path, ("N", 2, 20, 8)).layers
+    assert (layer.start, layer.step, layer.output_shape) == ((0, 3, 1), (1, 6, 1), (2, 3, 2))
+
+
+def test_a_slice_that_others_read_stays(tmp_path):
+    lists = {"zero": [0], "one": [1], "two": [2], "end": [1 << 62]}
+    constants = {key: np.array(value, np.int64) for key, value in lists.items()}
+    nodes = [
+        node("Slice", ["x", "zero", "end", "two", "two"], ["a"]),
+        node("Slice", ["a", "one", "two", "one"], ["b"]),
+        node("Concat", ["a", "b"], ["y"], axis=1),
+    ]
+    assert kinds(check(nodes, constants, tmp_path)) == [Slice, Slice, Concat]
+
+
+@pytest.mark.parametrize(("value", "folded"), [(0.0, True), (1.0, False)])
+def test_zeros_around_a_map_are_the_convolutions_padding(value, folded, tmp_path):
+    pads = {"pads": np.array([0, 0, 1, 2, 0, 0, 0, 3], np.int64), "value": np.float32(value)}
+    nodes = [
+        node("Pad", ["x", *pads], ["p"]),
+        node("Conv", ["p", "w0"], ["y"], strides=[2, 2], pads=[1, 0, 0, 1]),
+    ]
+    network = check(nodes, pads | weights((4, 3, 3, 3)), tmp_path)
+    assert kinds(network) == [Pad, Convolution][folded:]
+    if folded:
+        assert network["y"].window.padding == (2, 2, 0, 4)

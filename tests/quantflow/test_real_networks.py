@@ -1,10 +1,13 @@
 """Real trained networks: each imports and agrees with onnxruntime to float precision."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import pytest
 
 from quantflow import float_engine
+from quantflow.errors import UserError
 from quantflow.graph import Add, AveragePool, Convolution, Pad
 from quantflow.importer import inspect_model, load_network
 from tests.data import data_folder
@@ -69,3 +72,39 @@ def test_relu6_and_depthwise_layers_are_those_of_mobilenet():
     convolutions = [layer for layer in network.layers if isinstance(layer, Convolution)]
     assert [layer.maximum for layer in convolutions] == [6.0] * 27 + [None]
     assert sum(layer.groups > 1 for layer in convolutions) == 13
+
+
+LIGHT = {
+    "bvlc_alexnet": "LRN",
+    "densenet121": None,
+    "inception_v1": "LRN",
+    "inception_v2": None,
+    "resnet50": None,
+    "shufflenet": "only flattening",  # it shuffles its channels
+    "squeezenet": None,
+    "vgg19": None,
+    "zfnet512": "LRN",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LIGHT)
+def test_the_architectures_that_onnx_carries_agree_or_are_refused(name):
+    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx"
+    if LIGHT[name]:
+        with pytest.raises(UserError, match=LIGHT[name]):
+            load_network(path)
+        return
+    network, model = load_network(path), onnx.load(path)
+    del model.graph.input[1:]  # initializers, which need not be listed among the inputs
+    read = {name for node in model.graph.node for name in node.input}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in read]:
+        model.graph.initializer.remove(tensor)
+    if network.host:  # of constant weights: noise alone would decide a Softmax over huge numbers
+        model.graph.output[0].name = model.graph.node[-1].input[0]
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+        model.graph.node.pop()
+    images = np.random.default_rng(2).normal(size=(1, 3, 224, 224)).astype(np.float32)
+    expected = onnxruntime_output(model, images)
+    output = float_engine.run(network, images).reshape(expected.shape)
+    np.testing.assert_allclose(output, expected, rtol=1e-3, atol=1e-5 * max(1, np.abs(expected).max()))
