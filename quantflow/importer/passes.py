@@ -1,6 +1,5 @@
 """The passes that turn a draft into a network: functions draft -> draft, run in the order of PASSES."""
 
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -20,78 +19,13 @@ from quantflow.graph import (
     Window,
 )
 from quantflow.importer.nodes import clipped, word
+from quantflow.importer.rewriter import Rewriter
 from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Flattening, HostStep, Passage, Rectifier, Refused
-
-
-class _Rewriter:
-    """Walks a draft's steps in order while a pass keeps, replaces or drops them."""
-
-    def __init__(self, draft):
-        self._draft = draft
-        self._entries = dict(draft.entries)
-        self._successor = {}  # dropped step -> the step (or input) whose map its readers now read
-        self._readers = Counter(name for step in draft.steps for name in step.inputs)
-        self.kept = {}
-
-    def steps(self):
-        """The steps in order, each already reading what is left of those before it."""
-        for step in self._draft.steps:
-            inputs = tuple(self._successor.get(name, name) for name in step.inputs)
-            if inputs != step.inputs:
-                before = self.kept.get(inputs[0])
-                shape = before.output_shape if before else self._draft.input_shape
-                step = replace(step, inputs=inputs, input_shape=shape)
-            yield step
-
-    def keep(self, step):
-        self.kept[step.name] = step
-
-    def become(self, step, layer):
-        """A layer of the network in place of a step that found none to be folded into."""
-        self.keep(layer)
-        entry = self._entries[step.name]
-        self._entries[step.name] = replace(entry, macs=layer.macs, parameters=layer.parameters)
-
-    def absorb(self, before, step):
-        """Keep `step`, which now does what `before` did for it alone, and reads what that read."""
-        del self.kept[before.name]
-        self.keep(replace(step, inputs=before.inputs, input_shape=before.input_shape))
-        self._note(before, f"folded into {step.name}", refused=False)
-
-    def sole_source(self, step):
-        """The step before `step` if nothing else reads its map, else None."""
-        name = step.inputs[0] if step.inputs else None
-        return self.kept.get(name) if self._readers[name] == 1 else None
-
-    def drop(self, step, verdict):
-        """Readers of `step` read its input instead; its entry says `verdict`."""
-        self._successor[step.name] = step.inputs[0]
-        self._readers[step.inputs[0]] += self._readers[step.name] - 1
-        self._note(step, verdict, refused=False)
-
-    def refuse(self, step, reason):
-        self.keep(
-            Refused(
-                name=step.name,
-                inputs=step.inputs,
-                input_shape=step.input_shape,
-                output_shape=step.output_shape,
-            )
-        )
-        self._note(step, reason, refused=True)
-
-    def _note(self, step, verdict, refused):
-        entry = self._entries[step.name]
-        if not entry.refused:
-            self._entries[step.name] = replace(entry, verdict=verdict, refused=refused)
-
-    def draft(self):
-        return replace(self._draft, steps=tuple(self.kept.values()), entries=self._entries)
 
 
 def remove_passages(draft):
     """Steps that change nothing go."""
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         if isinstance(step, Passage):
             rewriter.drop(step, "removed")
@@ -105,7 +39,7 @@ def fold_affines(draft):
 
     Without a layer to be folded into, it is a convolution of one tap and one channel a group.
     """
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         host = rewriter.sole_source(step)
         if not isinstance(step, ChannelAffine):
@@ -156,7 +90,7 @@ def _keep_scaling(rewriter, step):
 
 def fuse_rectifiers(draft):
     """A ReLU becomes part of the layer before it. Max pooling and flattening commute with it."""
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         if not isinstance(step, Rectifier):
             rewriter.keep(step)
@@ -188,7 +122,7 @@ def _activation(step):
 
 def leave_to_host(draft):
     """Softmax and its like end the model: the network ends before them."""
-    rewriter, operators = _Rewriter(draft), []
+    rewriter, operators = Rewriter(draft), []
     for step in rewriter.steps():
         if isinstance(step, HostStep):
             operators.append(step.operator)
@@ -200,7 +134,7 @@ def leave_to_host(draft):
 
 def refuse_behind_host(draft):
     """What reads a step that is left to the host, and is not left to it itself, has nothing to read."""
-    rewriter, host = _Rewriter(draft), set()
+    rewriter, host = Rewriter(draft), set()
     for step in rewriter.steps():
         sources = [name for name in step.inputs if name in host]
         if isinstance(step, HostStep):
@@ -219,7 +153,7 @@ def remove_flattenings(draft):
     """
     in_any_shape = Dense | Flattening | HostStep | Refused
     needed = {name for step in draft.steps if not isinstance(step, in_any_shape) for name in step.inputs}
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         if not isinstance(step, Flattening):
             rewriter.keep(step)
@@ -233,7 +167,7 @@ def remove_flattenings(draft):
 
 def merge_slices(draft):
     """A slice of a slice is one slice."""
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         before = rewriter.sole_source(step)
         if isinstance(step, Slice) and isinstance(before, Slice):
@@ -247,7 +181,7 @@ def merge_slices(draft):
 
 def fold_pads(draft):
     """Zeros put around a map that only a convolution reads are the convolution's own padding."""
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         before = rewriter.sole_source(step)
         if isinstance(step, Convolution) and isinstance(before, Pad) and _is_spatial_zero(before):

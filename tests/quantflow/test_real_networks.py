@@ -96,7 +96,10 @@ def test_the_architectures_that_onnx_carries_agree_or_are_refused(name):
             load_network(path)
         return
     network, model = load_network(path), onnx.load(path)
-    del model.graph.input[1:]  # initializers, which need not be listed among the inputs
+    (source,) = [value for value in model.graph.input if value.name == network.input_name]
+    source = source.SerializeToString()
+    del model.graph.input[:]
+    model.graph.input.add().ParseFromString(source)  # initializers need not be listed among the inputs
     read = {name for node in model.graph.node for name in node.input}
     for tensor in [tensor for tensor in model.graph.initializer if tensor.name not in read]:
         model.graph.initializer.remove(tensor)
