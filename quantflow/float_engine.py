@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantflow.errors import UserError
-from quantflow.graph import Convolution, Dense, MaxPool
+from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, Dense, MaxPool, Pad, Reshape, Slice
 from quantflow.windows import windows
 
 COLUMN_BYTES = 1 << 25  # of a convolution's unfolded windows at a time: they should stay near the caches
@@ -27,7 +27,7 @@ def activations(network, images):
     """
     maps = {network.input_name: checked_images(network, images)}
     for layer in network.layers:
-        maps[layer.name] = apply(layer, maps[layer.inputs[0]])
+        maps[layer.name] = apply(layer, *(maps[name] for name in layer.inputs))
     return maps
 
 
@@ -54,31 +54,53 @@ def _output(network, images):
     last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
     maps = {network.input_name: images}
     for layer in network.layers:
-        maps[layer.name] = apply(layer, maps[layer.inputs[0]])
+        maps[layer.name] = apply(layer, *(maps[name] for name in layer.inputs))
         for name in set(layer.inputs):
             if last_reader[name] == layer.name:
                 del maps[name]
     return maps[network.layers[-1].name]
 
 
-def apply(layer, x):
-    """The output map [N, C', H', W'] of one layer for its input map [N, C, H, W], both float32."""
-    return _APPLY[type(layer)](layer, x)
+def apply(layer, *maps):
+    """The output map [N, C', H', W'] of one layer for the maps [N, C, H, W] of its inputs, all float32."""
+    return _APPLY[type(layer)](layer, *maps)
 
 
 def _convolution(layer, x):
-    channels, height, width = layer.output_shape
-    weight = layer.weight.reshape(channels, -1)
-    output = np.empty((len(x), channels, height * width), dtype=np.float32)
+    if layer.groups == 1:
+        output = _correlation(layer, layer.weight, x)
+    elif layer.weight.shape[1] == 1:
+        output = _depthwise(layer, x)
+    else:
+        parts = zip(np.split(layer.weight, layer.groups), np.split(x, layer.groups, axis=1), strict=True)
+        output = np.concatenate([_correlation(layer, weight, part) for weight, part in parts], axis=1)
+    output += layer.bias[:, None, None]
+    return _rectified(layer, output)
+
+
+def _correlation(layer, weight, x):
+    """[N, O, H', W'] from weights [O, C, kh, kw] and maps [N, C, H, W]."""
+    height, width = layer.output_shape[1:]
+    weight = weight.reshape(len(weight), -1)
+    output = np.empty((len(x), len(weight), height * width), dtype=np.float32)
     step = max(1, COLUMN_BYTES // (4 * weight.shape[1] * height * width))
     for first in range(0, len(x), step):
         taps = windows(x[first : first + step], layer.window, 0)
         # [C, kh, kw, N, H', W']: one multiplication for all images.
         columns = taps.transpose(1, 2, 3, 0, 4, 5).reshape(weight.shape[1], -1)
         sums = weight @ columns
-        output[first : first + step] = sums.reshape(channels, len(taps), -1).swapaxes(0, 1)
-    output += layer.bias[:, None]
-    return _rectified(layer, output).reshape(-1, *layer.output_shape)
+        output[first : first + step] = sums.reshape(len(weight), len(taps), -1).swapaxes(0, 1)
+    return output.reshape(len(x), -1, height, width)
+
+
+def _depthwise(layer, x):
+    """One input channel for each output channel: a sum over the window's taps, without multiplying matrices."""
+    x = np.repeat(x, len(layer.weight) // layer.groups, axis=1)
+    taps = windows(x, layer.window, 0)
+    output = np.zeros((len(x), *layer.output_shape), dtype=np.float32)
+    for row, column in np.ndindex(*layer.window.kernel):
+        output += taps[:, :, row, column] * layer.weight[:, 0, row, column, None, None]
+    return output
 
 
 def _dense(layer, x):
@@ -88,7 +110,7 @@ def _dense(layer, x):
 
 
 def _rectified(layer, output):
-    return np.maximum(output, 0, out=output) if layer.relu else output
+    return np.clip(output, 0, layer.maximum, out=output) if layer.relu else output
 
 
 def _max_pool(layer, x):
@@ -99,4 +121,56 @@ def _max_pool(layer, x):
     return output
 
 
-_APPLY = {Convolution: _convolution, Dense: _dense, MaxPool: _max_pool}
+def _average_pool(layer, x):
+    taps = windows(x, layer.window, 0)
+    sums = np.zeros((len(x), *layer.output_shape))
+    for row, column in np.ndindex(*layer.window.kernel):
+        sums += taps[:, :, row, column]
+    return _rectified(layer, (sums / _tap_count(layer)).astype(np.float32))
+
+
+def _tap_count(layer):
+    """Number of taps that an average counts: everywhere the same, or [H', W']."""
+    if layer.count_include_pad:
+        return layer.window.kernel[0] * layer.window.kernel[1]
+    ones = np.ones((1, 1, *layer.input_shape[1:]), dtype=np.float32)
+    return windows(ones, layer.window, 0).sum(axis=(2, 3))[0, 0]
+
+
+def _add(layer, a, b):
+    return _rectified(layer, a + b)
+
+
+def _concat(layer, *maps):
+    return np.concatenate(maps, axis=1)
+
+
+def _slice(layer, x):
+    parts = zip(layer.start, layer.step, layer.output_shape, strict=True)
+    return x[:, *(slice(start, start + (size - 1) * step + 1, step) for start, step, size in parts)].copy()
+
+
+def _pad(layer, x):
+    return np.pad(x, ((0, 0), *zip(layer.before, layer.after, strict=True)), constant_values=layer.value)
+
+
+def _reshape(layer, x):
+    return x.reshape(-1, *layer.output_shape)
+
+
+def _activation(layer, x):
+    return np.where(x < 0, x * layer.slope[:, None, None], np.minimum(x, np.float32(layer.maximum or np.inf)))
+
+
+_APPLY = {
+    Activation: _activation,
+    Add: _add,
+    AveragePool: _average_pool,
+    Concat: _concat,
+    Convolution: _convolution,
+    Dense: _dense,
+    MaxPool: _max_pool,
+    Pad: _pad,
+    Reshape: _reshape,
+    Slice: _slice,
+}

@@ -1,7 +1,7 @@
-"""The float network: a list of layers in the order they run.
+"""The float network: layers in the order they run, each reading maps made before it.
 
 Feature maps are NCHW, one image being [channels, height, width]. A fully connected layer reads
-the flattened map of its input, so no flatten layer exists; its output is [features, 1, 1].
+the flattened map of its input, so it needs no flatten layer; its output is [features, 1, 1].
 """
 
 from dataclasses import dataclass, field
@@ -16,12 +16,18 @@ class Window:
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    dilation: tuple[int, int] = (1, 1)  # pixels from one tap to the next
+
+    @property
+    def extent(self):
+        """Pixels from the first tap to the last, both counted: (vertical, horizontal)."""
+        return tuple((taps - 1) * step + 1 for taps, step in zip(self.kernel, self.dilation, strict=True))
 
     def output_size(self, height, width):
         top, left, bottom, right = self.padding
         return (
-            (height + top + bottom - self.kernel[0]) // self.stride[0] + 1,
-            (width + left + right - self.kernel[1]) // self.stride[1] + 1,
+            (height + top + bottom - self.extent[0]) // self.stride[0] + 1,
+            (width + left + right - self.extent[1]) // self.stride[1] + 1,
         )
 
 
@@ -45,13 +51,24 @@ class Layer:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Convolution(Layer):
-    """y = relu?(W * x + b): cross-correlation as ONNX's Conv defines it."""
+class Rectified(Layer):
+    """A layer that may end in y = min(max(y, 0), maximum)."""
+
+    relu: bool = False
+    maximum: float | None = None  # only with relu: 6.0 for ReLU6; None: no upper bound
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Convolution(Rectified):
+    """y = relu?(W * x + b): cross-correlation as ONNX's Conv defines it.
+
+    Output channel o reads the C / groups input channels of its group, o * groups // O.
+    """
 
     window: Window
-    weight: np.ndarray = field(repr=False)  # float32 [O, C, kernel height, kernel width]
+    weight: np.ndarray = field(repr=False)  # float32 [O, C / groups, kernel height, kernel width]
     bias: np.ndarray = field(repr=False)  # float32 [O]
-    relu: bool = False
+    groups: int = 1
 
     @property
     def macs(self):
@@ -63,12 +80,11 @@ class Convolution(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Dense(Layer):
+class Dense(Rectified):
     """y = relu?(W x + b), x being the input map flattened in [C, H, W] order."""
 
     weight: np.ndarray = field(repr=False)  # float32 [O, C * H * W]
     bias: np.ndarray = field(repr=False)  # float32 [O]
-    relu: bool = False
 
     @property
     def macs(self):
@@ -87,6 +103,63 @@ class MaxPool(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class AveragePool(Rectified):
+    """Mean over a window; padded zeros count among the taps with `count_include_pad`, else they are left out."""
+
+    window: Window
+    count_include_pad: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Rectified):
+    """y = relu?(a + b) of two maps of one shape."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concat(Layer):
+    """The channels of all inputs, one input after the other; `input_shape` is the first one's."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slice(Layer):
+    """y[c, i, j] = x[start + step * (c, i, j)], in each of (channel, row, column)."""
+
+    start: tuple[int, int, int]
+    step: tuple[int, int, int] = (1, 1, 1)  # each at least 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pad(Layer):
+    """The map with `value` around it: channels, rows and columns added before and after."""
+
+    before: tuple[int, int, int]
+    after: tuple[int, int, int]
+    value: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reshape(Layer):
+    """The same values in the same [C, H, W] order, read as a map of another shape."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activation(Layer):
+    """y = min(x, maximum) where x >= 0, slope[c] * x elsewhere: an activation that no layer takes in."""
+
+    slope: np.ndarray = field(repr=False)  # float32 [C]: 0 for ReLU
+    maximum: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostOperator:
+    """What the model does behind the network's output, left to the host."""
+
+    operator: str  # as ONNX names it: Softmax, LogSoftmax, ArgMax
+    name: str
+    axis: int  # of [N, C, H, W] or [N, F], the batch being 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
     """Layers in execution order, from one named input to the last layer's output."""
 
@@ -94,6 +167,7 @@ class Network:
     input_name: str
     input_shape: tuple[int, int, int]  # [C, H, W]
     layers: tuple[Layer, ...]
+    host: tuple[HostOperator, ...] = ()  # in the order of execution, none of them computed here
 
     @property
     def output_shape(self):

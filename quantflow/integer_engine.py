@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from quantflow.arithmetic import quantize, round_half_even_shift, saturate, signed_bits
+from quantflow.capabilities import check_supported
 from quantflow.graph import Dense, MaxPool
 from quantflow.windows import windows
 
@@ -30,8 +31,10 @@ def run_integers(quantized, q_images, keep=False):
 
     `quantized` is a QuantizedNetwork, `q_images` are integers [N, C, H, W] in the range of
     `quantized.input`. With `keep` the result also holds the input and every inner layer, without it the
-    last layer only, in bounded memory. Raises ValueError for images of another shape or out of range.
+    last layer only, in bounded memory. Raises ValueError for images of another shape or out of range, and
+    UserError for a layer that has no integer arithmetic yet.
     """
+    check_supported(quantized.network, "the integer engine")
     q_images = np.asarray(q_images)
     _check_images(quantized, q_images)
     network = quantized.network

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from quantflow.arithmetic import MAX_BITS, MIN_BITS, Format, quantize, signed_bits
+from quantflow.capabilities import check_supported
 from quantflow.datasets import check_images
 from quantflow.errors import UserError
 from quantflow.float_engine import apply
@@ -47,11 +48,12 @@ def tune(network, calibration, *, activation_bits=8, weight_bits=8, progress=Non
 
     `calibration` is float [N, C, H, W] as the network expects it; `activation_bits` and `weight_bits`
     are 2 to 16; `progress`, if given, is called as `progress(done, total, layer name)` after each layer.
-    Raises UserError for other bit widths, unusable images, and a layer that needs an accumulator of more
-    than 48 bits.
+    Raises UserError for other bit widths, unusable images, a layer that only the float engine computes so far,
+    and one that needs an accumulator of more than 48 bits.
     """
     _check_bits("activation", activation_bits)
     _check_bits("weight", weight_bits)
+    check_supported(network, "the tuner")
     calibration = check_images(calibration, network.input_shape, "the calibration set")
     input_format = Format(bits=activation_bits, fl=least_error_fl(calibration, activation_bits))
     tuned = QuantizedNetwork(network=network, input=input_format, layers={})

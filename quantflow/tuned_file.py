@@ -12,10 +12,12 @@ import os
 import re
 import secrets
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from quantflow.capabilities import check_supported
 from quantflow.datasets import read_arrays
 from quantflow.errors import UserError
 from quantflow.quantized import QuantizedNetwork
@@ -30,8 +32,9 @@ def save(quantized, folder):
 
     A folder that exists keeps its other files; an earlier tuned network in it is replaced. The new files
     are complete before they take their place. Raises UserError where the folder cannot be written or
-    holds files of the same names that are no tuned network.
+    holds files of the same names that are no tuned network, and for layers that the file has no form for.
     """
+    check_supported(quantized.network, "a tuned network's file")
     folder = Path(folder)
     try:
         _check_replaceable(folder)
@@ -99,6 +102,8 @@ def _write(quantized, folder):
         },
         "layers": [layer_to_json(layer, quantized.layers.get(layer.name)) for layer in network.layers],
     }
+    if network.host:
+        structure["host"] = [asdict(operator) for operator in network.host]
     (folder / STRUCTURE).write_text(_readable(structure), encoding="utf-8")
 
 

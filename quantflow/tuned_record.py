@@ -6,7 +6,7 @@ import numpy as np
 
 from quantflow.arithmetic import MAX_BITS, MIN_BITS, Format, signed_bits
 from quantflow.errors import UserError
-from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
+from quantflow.graph import Convolution, Dense, HostOperator, MaxPool, Network, Window
 from quantflow.integer_engine import MAX_ACCUMULATOR_BITS, accumulator_bits
 from quantflow.quantized import QuantizedLayer
 
@@ -123,8 +123,13 @@ def network_from_record(root, tensors):
         input_name=source.text("name"),
         input_shape=shapes[source.text("name")],
         layers=tuple(layers),
+        host=tuple(_host(record) for record in root.records("host")) if "host" in root.entries else (),
     )
     return network, source.format(), tuned
+
+
+def _host(record):
+    return HostOperator(operator=record.text("operator"), name=record.text("name"), axis=record.integer("axis", 0, 3))
 
 
 def weights_from_record(record, layer, input_format, tensors, index):

@@ -16,7 +16,7 @@ def windows(x, window, fill):
     output_height, output_width = window.output_size(height, width)
     if output_height < 1 or output_width < 1:
         raise ValueError(
-            f"a window of {window.kernel[0]}x{window.kernel[1]} does not fit in a map of "
+            f"a window of {window.extent[0]}x{window.extent[1]} does not fit in a map of "
             f"{height}x{width} padded by {window.padding} (top, left, bottom, right)"
         )
     if any(window.padding):
@@ -25,6 +25,13 @@ def windows(x, window, fill):
     return np.lib.stride_tricks.as_strided(
         x,
         shape=(*x.shape[:2], *window.kernel, output_height, output_width),
-        strides=(image, channel, row, column, row * window.stride[0], column * window.stride[1]),
+        strides=(
+            image,
+            channel,
+            row * window.dilation[0],
+            column * window.dilation[1],
+            row * window.stride[0],
+            column * window.stride[1],
+        ),
         writeable=False,
     )

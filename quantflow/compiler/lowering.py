@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from quantflow.capabilities import check_supported
 from quantflow.compiler.stage import Stage, blocks
 from quantflow.errors import UserError
 from quantflow.graph import Convolution, Dense, MaxPool, Window
@@ -35,6 +36,7 @@ class Fold:
 
 def lower(quantized):
     """One stage a layer. A fully connected layer is a convolution whose kernel covers its input."""
+    check_supported(quantized.network, "the compiler")
     stages, source = [], quantized.network.input_name
     for layer in quantized.network.layers:
         if layer.inputs != (source,):

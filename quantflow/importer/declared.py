@@ -1,10 +1,19 @@
 """Shapes as an ONNX file declares them, and as ONNX itself infers them behind nodes that we refuse."""
 
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, helper
 
 from quantflow.importer.nodes import shown
 from quantflow.importer.tensors import type_name
+
+INFERABLE = {
+    *("Abs", "Celu", "Clip", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LRN", "LeakyRelu", "Log"),
+    *("Mish", "Neg", "PRelu", "Relu", "Selu", "Sigmoid", "Softmax", "Softplus", "Softsign", "Sqrt", "Swish", "Tanh"),
+    *("BatchNormalization", "Dropout", "Identity", "InstanceNormalization"),
+    *("Add", "Div", "Max", "Mean", "Min", "Mul", "Pow", "Sub", "Sum"),
+    *("AveragePool", "Conv", "GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool", "LpPool", "MaxPool"),
+    *("Concat", "Flatten", "Gemm", "MatMul"),
+}
 
 
 def declared_sizes(value):
@@ -37,12 +46,10 @@ class DeclaredShapes:
     """Declared shapes of a model's values by name."""
 
     def __init__(self, model):
-        self._model = model
         graph = model.graph
         values = (*graph.value_info, *graph.output)
         self._sizes = {value.name: declared_sizes(value) for value in values}
         self._types = {value.name: value.type.tensor_type.elem_type for value in values}
-        self._inferred = None
 
     def other_type(self, name):
         """Name of the type that the file declares for a computed value if it is not FLOAT, else None."""
@@ -61,18 +68,32 @@ class DeclaredShapes:
         return declared if any(None not in pair and pair[0] != pair[1] for pair in pairs) else None
 
     def guess(self, name):
-        """Best effort for a node that we cannot convert: its shape without the batch, or None."""
+        """The declared shape of a value without its batch, or None."""
         sizes = self._sizes.get(name)
-        if sizes is None:
-            sizes = self._infer().get(name)
         return sizes[1:] if sizes and min(size or 0 for size in sizes) >= 0 else None
 
-    def _infer(self):
-        if self._inferred is None:
-            try:
-                graph = onnx.shape_inference.infer_shapes(self._model.proto).graph
-                values = (*graph.value_info, *graph.output)
-                self._inferred = {value.name: declared_sizes(value) for value in values}
-            except Exception:  # of many kinds; without its help the shapes stay unknown
-                self._inferred = {}
-        return self._inferred
+
+def inferred(proto, inputs, opset):
+    """Best effort for a node that we cannot convert: its output's shape without the batch, or None.
+
+    `inputs` holds (element type, sizes) by name. Only operators whose inference in onnx reads no values are
+    asked, since on hostile ones it can end the whole process.
+    """
+    if proto.op_type not in INFERABLE or any(name and name not in inputs for name in proto.input):
+        return None
+    types = {name: helper.make_tensor_type_proto(*inputs[name]) for name in proto.input if name}
+    try:
+        schema = onnx.defs.get_schema(proto.op_type, opset, "")
+        node = onnx.NodeProto()
+        node.CopyFrom(proto)
+        del node.attribute[:]
+        node.attribute.extend(each for each in proto.attribute if each.name in schema.attributes)
+        imports = [helper.make_opsetid("", opset)]
+        outputs = onnx.shape_inference.infer_node_outputs(schema, node, types, opset_imports=imports)
+        tensor = outputs[proto.output[0]].tensor_type
+    except Exception:  # of many kinds; without its help the shape stays unknown
+        return None
+    if not tensor.HasField("shape"):
+        return None
+    sizes = tuple(size.dim_value if size.HasField("dim_value") else None for size in tensor.shape.dim)
+    return sizes[1:] if sizes and min(size or 0 for size in sizes) >= 0 else None

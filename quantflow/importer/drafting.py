@@ -1,17 +1,23 @@
-"""From ONNX nodes to a draft: each node is converted or refused, and the graph must be one chain."""
+"""From ONNX nodes to a draft: each node is converted or refused, and every one leads to the output."""
 
 import math
 from dataclasses import replace
 
+from onnx import NodeProto, TensorProto
+
 from quantflow.importer.converters import CONVERTERS
-from quantflow.importer.declared import DeclaredShapes, declared_sizes, input_fault
+from quantflow.importer.declared import DeclaredShapes, declared_sizes, inferred, input_fault
 from quantflow.importer.files import domain_of
+from quantflow.importer.folding import folded
 from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
-from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, Refused
+from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostStep, Refused
 from quantflow.importer.tensors import Constants
 
-SUPPORTED = "Conv, Gemm, MatMul, Relu, MaxPool, Flatten and batch normalization"
+SUPPORTED = (
+    "Conv, Gemm, MatMul, Relu, MaxPool, AveragePool, Add, Concat, Slice, Pad, Flatten, batch normalization "
+    "and their kin"
+)
 
 
 def draft_model(model):
@@ -58,8 +64,20 @@ class _Drafter:
         self._input = self._values[inputs[0].name] if inputs else Value(producer="", shape=None)
 
     def take(self, proto):
-        """Convert one node, or note why not."""
+        """Convert one node, or note why not. A Split is taken as a node for each of its outputs."""
+        if proto.op_type != "Split" or len(proto.output) < 2:
+            self._take(proto, (0, 1))
+            return
+        for index, output in enumerate(proto.output):
+            part = NodeProto()
+            part.CopyFrom(proto)
+            part.name = proto.name and f"{proto.name}[{index}]"
+            part.output[:] = [output]
+            self._take(part, (index, len(proto.output)))
+
+    def _take(self, proto, part):
         node = Node(
+            part=part,
             name=self._unique_name(proto),
             operator=proto.op_type,
             inputs=tuple(proto.input),
@@ -68,20 +86,26 @@ class _Drafter:
         )
         try:
             self._check_outputs(node)
-            if domain_of(proto) == "" and self._is_constant(proto):
+            site = self._site(node)
+            if domain_of(proto) == "" and self._is_constant(proto, site):
                 return
-            step, shape, refusal = *self._converted(node, proto), None
+            step, shape, refusal = *self._converted(node, proto, site), None
         except Refusal as caught:
             step, shape, refusal = None, None, str(caught)
         except UnknownShape:
             step, shape, refusal = None, None, UNKNOWN
         if step is None:
-            shape = self._declared.guess(node.outputs[0]) if node.outputs and node.outputs[0] else None
+            shape = self._guess(proto)
             step = self._placeholder(node, shape)
         self._record(node, step, shape, refusal)
 
-    def _is_constant(self, proto):
-        """Constant nodes, and Identity of a constant, become constants and leave no step."""
+    def _site(self, node):
+        return Site(
+            node=node, batch=self._batch, opset=self._model.opset, constants=self._constants, values=self._values
+        )
+
+    def _is_constant(self, proto, site):
+        """Constant nodes, and those that compute with constants alone, become constants and leave no step."""
         if (proto.domain, proto.op_type) in self._model.local_functions:
             return False
         if proto.op_type == "Constant":
@@ -89,10 +113,23 @@ class _Drafter:
         elif proto.op_type == "Identity" and len(proto.input) == 1 and proto.input[0] in self._constants:
             self._constants.add_alias(proto.output[0], proto.input[0])
         else:
-            return False
+            return self._is_folded(proto, site)
         return True
 
-    def _converted(self, node, proto):
+    def _is_folded(self, proto, site):
+        try:
+            arrays = folded(proto, site)
+        except Refusal:
+            if proto.op_type in CONVERTERS:
+                return False  # its converter says what it expects instead
+            raise
+        if arrays is None:
+            return False
+        (output,) = [name for name in proto.output if name]
+        self._constants.add_computed(output, arrays)
+        return True
+
+    def _converted(self, node, proto, site):
         domain = domain_of(proto)
         if (domain, node.operator) in self._model.local_functions:
             raise Refusal("is a function that the file defines; export the model with its functions inlined")
@@ -100,13 +137,9 @@ class _Drafter:
             raise Refusal(f"belongs to the operator set {domain!r}; only ONNX's own is supported")
         if node.operator not in CONVERTERS:
             raise Refusal(f"is not supported ({SUPPORTED} are)")
-        site = Site(
-            node=node,
-            batch=self._batch,
-            constants=self._constants,
-            values=self._values,
-        )
         step, shape = CONVERTERS[node.operator](site)
+        if isinstance(step, HostStep):
+            return step, shape
         other_type = self._declared.other_type(node.outputs[0])
         if other_type is not None:
             raise Refusal(f"makes FLOAT, but the file declares {other_type} for it")
@@ -114,7 +147,6 @@ class _Drafter:
         if declared is not None:
             ours = shown(("N" if self._batch is None else self._batch, *shape))
             raise Refusal(f"makes {ours}, but the file declares {shown(declared)} for it")
-        self._check_sole_reader(node)
         return step, shape
 
     def _check_outputs(self, node):
@@ -124,10 +156,20 @@ class _Drafter:
             if name and (name in self._values or name in self._constants):
                 raise Refusal(f"makes {name!r}, which exists already; every value needs a name of its own")
 
-    def _check_sole_reader(self, node):
-        for name in node.inputs:
-            if name in self._readers:
-                raise Refusal(f"reads {name!r} as {self._readers[name]} does; only chains are supported")
+    def _guess(self, proto):
+        """The shape that a node we cannot convert makes, as the file declares it or as onnx infers it; or None."""
+        if not proto.output or not proto.output[0]:
+            return None
+        declared = self._declared.guess(proto.output[0])
+        if declared is not None or domain_of(proto):
+            return declared
+        inputs = {}
+        for name in proto.input:
+            if name in self._values and self._values[name].shape is not None:
+                inputs[name] = TensorProto.FLOAT, (self._batch, *self._values[name].shape)
+            elif name in self._constants and self._constants.sizes(name) is not None:
+                inputs[name] = self._constants.element_type(name), self._constants.sizes(name)
+        return inferred(proto, inputs, self._model.opset)
 
     def _placeholder(self, node, shape):
         producers = [self._values[name] for name in node.inputs if name in self._values]
@@ -211,7 +253,7 @@ class _Drafter:
             if entry.refused or used == made[name][:1]:
                 continue
             if not used:
-                reason = f"makes {made[name][0]!r}, which nothing reads; only chains are supported"
+                reason = f"makes {made[name][0]!r}, which nothing reads; every layer must lead to the output"
             else:
                 reason = f"has its output {used[-1]!r} in use; only the first output is supported"
             self._entries[name] = replace(entry, verdict=reason, refused=True)

@@ -44,6 +44,7 @@ class Node:
     inputs: tuple[str, ...]  # "" where an optional input is left out
     outputs: tuple[str, ...]
     attributes: "Attributes"
+    part: tuple[int, int] = (0, 1)  # which output of how many, for a Split, which is a node for each output
 
     def input(self, index):
         """Name of an input, "" if it is left out."""
@@ -81,10 +82,12 @@ class Attributes:
         return self._get(name, AttributeProto.STRING, "s", default.encode()).decode(errors="replace")
 
     def integers(self, name, count, default, least):
-        """A tuple of `count` integers, each at least `least`; `default` may be None."""
+        """A tuple of `count` integers, each at least `least`; None for any count, any size, or no default."""
         values = self._get(name, AttributeProto.INTS, "ints", default)
         if values is None:
             return None
+        if count is None:
+            return tuple(int(value) for value in values)
         if len(values) != count or min(values) < least:
             raise Refusal(f"has {name} {shown(values)}; {count} integers of at least {least} are expected")
         return tuple(int(value) for value in values)

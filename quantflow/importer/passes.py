@@ -5,61 +5,27 @@ from dataclasses import replace
 import numpy as np
 
 from quantflow.errors import UserError
-from quantflow.graph import Convolution, Dense, MaxPool, Network
+from quantflow.graph import (
+    Activation,
+    Convolution,
+    Dense,
+    Layer,
+    MaxPool,
+    Network,
+    Pad,
+    Rectified,
+    Reshape,
+    Slice,
+    Window,
+)
 from quantflow.importer.nodes import clipped, word
-from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Flattening, Passage, Rectifier, Refused
-
-
-class _Rewriter:
-    """Walks a draft's steps in order while a pass keeps, replaces or drops them."""
-
-    def __init__(self, draft):
-        self._draft = draft
-        self._entries = dict(draft.entries)
-        self._successor = {}  # dropped step -> the step (or input) whose map its readers now read
-        self.kept = {}
-
-    def steps(self):
-        """The steps in order, each already reading what is left of those before it."""
-        for step in self._draft.steps:
-            inputs = tuple(self._successor.get(name, name) for name in step.inputs)
-            if inputs != step.inputs:
-                before = self.kept.get(inputs[0])
-                shape = before.output_shape if before else self._draft.input_shape
-                step = replace(step, inputs=inputs, input_shape=shape)
-            yield step
-
-    def keep(self, step):
-        self.kept[step.name] = step
-
-    def drop(self, step, verdict):
-        """Readers of `step` read its input instead; its entry says `verdict`."""
-        self._successor[step.name] = step.inputs[0]
-        self._note(step, verdict, refused=False)
-
-    def refuse(self, step, reason):
-        self.keep(
-            Refused(
-                name=step.name,
-                inputs=step.inputs,
-                input_shape=step.input_shape,
-                output_shape=step.output_shape,
-            )
-        )
-        self._note(step, reason, refused=True)
-
-    def _note(self, step, verdict, refused):
-        entry = self._entries[step.name]
-        if not entry.refused:
-            self._entries[step.name] = replace(entry, verdict=verdict, refused=refused)
-
-    def draft(self):
-        return replace(self._draft, steps=tuple(self.kept.values()), entries=self._entries)
+from quantflow.importer.rewriter import Rewriter
+from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Flattening, HostStep, Passage, Rectifier, Refused
 
 
 def remove_passages(draft):
     """Steps that change nothing go."""
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         if isinstance(step, Passage):
             rewriter.drop(step, "removed")
@@ -69,16 +35,19 @@ def remove_passages(draft):
 
 
 def fold_affines(draft):
-    """scale * (W x + b) + offset = (scale * W) x + (scale * b + offset), computed in float64."""
-    rewriter = _Rewriter(draft)
+    """scale * (W x + b) + offset = (scale * W) x + (scale * b + offset), computed in float64.
+
+    Without a layer to be folded into, it is a convolution of one tap and one channel a group.
+    """
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
-        host = rewriter.kept.get(step.inputs[0]) if step.inputs else None
+        host = rewriter.sole_source(step)
         if not isinstance(step, ChannelAffine):
             rewriter.keep(step)
         elif isinstance(host, Refused):
             rewriter.drop(step, f"folded into {host.name}")
         elif not isinstance(host, Convolution | Dense):
-            rewriter.refuse(step, "does not directly follow a Conv, Gemm or MatMul to be folded into")
+            _keep_scaling(rewriter, step)
         else:
             folded = _scaled(host, step)
             if np.isfinite(folded.weight).all() and np.isfinite(folded.bias).all():
@@ -99,37 +68,145 @@ def _scaled(layer, affine):
         )
 
 
+def _keep_scaling(rewriter, step):
+    """A scaling that stands alone, as a depthwise convolution."""
+    with np.errstate(over="ignore"):
+        weight, bias = step.scale.astype(np.float32), step.offset.astype(np.float32)
+    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        rewriter.refuse(step, "makes weights that exceed float32")
+        return
+    layer = Convolution(
+        name=step.name,
+        inputs=step.inputs,
+        input_shape=step.input_shape,
+        output_shape=step.output_shape,
+        window=Window(kernel=(1, 1)),
+        weight=weight[:, None, None, None],
+        bias=bias,
+        groups=len(bias),
+    )
+    rewriter.become(step, layer)
+
+
 def fuse_rectifiers(draft):
     """A ReLU becomes part of the layer before it. Max pooling and flattening commute with it."""
-    rewriter = _Rewriter(draft)
+    rewriter = Rewriter(draft)
     for step in rewriter.steps():
         if not isinstance(step, Rectifier):
             rewriter.keep(step)
             continue
-        host = rewriter.kept.get(step.inputs[0])
+        host = rewriter.sole_source(step)
         while isinstance(host, MaxPool | Flattening):
-            host = rewriter.kept.get(host.inputs[0])
-        if isinstance(host, Convolution | Dense):
-            rewriter.keep(replace(host, relu=True))
-        if isinstance(host, Convolution | Dense | Refused):
+            host = rewriter.sole_source(host)
+        if isinstance(host, Rectified):
+            bounds = [bound for bound in (host.maximum, step.maximum) if bound is not None]
+            rewriter.keep(replace(host, relu=True, maximum=min(bounds, default=None)))
+        if isinstance(host, Rectified | Refused):
             rewriter.drop(step, f"folded into {host.name}")
         else:
-            rewriter.refuse(step, "follows no Conv, Gemm or MatMul to be folded into")
+            rewriter.become(step, _activation(step))
     return rewriter.draft()
 
 
-def remove_flattenings(draft):
-    """A dense layer reads any map in [C, H, W] order, so flattening moves no value."""
-    rewriter = _Rewriter(draft)
+def _activation(step):
+    channels = step.input_shape[0] if step.input_shape else 0  # unknown behind a refused node
+    return Activation(
+        name=step.name,
+        inputs=step.inputs,
+        input_shape=step.input_shape,
+        output_shape=step.output_shape,
+        slope=np.zeros(channels, np.float32),
+        maximum=step.maximum,
+    )
+
+
+def leave_to_host(draft):
+    """Softmax and its like end the model: the network ends before them."""
+    rewriter, operators = Rewriter(draft), []
     for step in rewriter.steps():
-        if isinstance(step, Flattening):
-            rewriter.drop(step, "removed")
+        if isinstance(step, HostStep):
+            operators.append(step.operator)
+            rewriter.drop(step, "left to the host")
+        else:
+            rewriter.keep(step)
+    return replace(rewriter.draft(), host=tuple(operators))
+
+
+def refuse_behind_host(draft):
+    """What reads a step that is left to the host, and is not left to it itself, has nothing to read."""
+    rewriter, host = Rewriter(draft), set()
+    for step in rewriter.steps():
+        sources = [name for name in step.inputs if name in host]
+        if isinstance(step, HostStep):
+            host.add(step.name)
+        if sources and not isinstance(step, HostStep):
+            rewriter.refuse(step, f"reads {sources[0]!r}, which is left to the host and so must end the model")
         else:
             rewriter.keep(step)
     return rewriter.draft()
 
 
-PASSES = (remove_passages, fold_affines, fuse_rectifiers, remove_flattenings)
+def remove_flattenings(draft):
+    """A dense layer reads any map in [C, H, W] order, and so does who takes the output: flattening moves no value.
+
+    In front of other layers it is a layer of its own, unless the map keeps its shape.
+    """
+    in_any_shape = Dense | Flattening | HostStep | Refused
+    needed = {name for step in draft.steps if not isinstance(step, in_any_shape) for name in step.inputs}
+    rewriter = Rewriter(draft)
+    for step in rewriter.steps():
+        if not isinstance(step, Flattening):
+            rewriter.keep(step)
+        elif step.name in needed and step.input_shape != step.output_shape:
+            common = {key: getattr(step, key) for key in ("name", "inputs", "input_shape", "output_shape")}
+            rewriter.become(step, Reshape(**common))
+        else:
+            rewriter.drop(step, "removed")
+    return rewriter.draft()
+
+
+def merge_slices(draft):
+    """A slice of a slice is one slice."""
+    rewriter = Rewriter(draft)
+    for step in rewriter.steps():
+        before = rewriter.sole_source(step)
+        if isinstance(step, Slice) and isinstance(before, Slice):
+            start = tuple(a + b * c for a, b, c in zip(before.start, before.step, step.start, strict=True))
+            strides = tuple(a * b for a, b in zip(before.step, step.step, strict=True))
+            rewriter.absorb(before, replace(step, start=start, step=strides))
+        else:
+            rewriter.keep(step)
+    return rewriter.draft()
+
+
+def fold_pads(draft):
+    """Zeros put around a map that only a convolution reads are the convolution's own padding."""
+    rewriter = Rewriter(draft)
+    for step in rewriter.steps():
+        before = rewriter.sole_source(step)
+        if isinstance(step, Convolution) and isinstance(before, Pad) and _is_spatial_zero(before):
+            added = (*before.before[1:], *before.after[1:])
+            padding = tuple(a + b for a, b in zip(step.window.padding, added, strict=True))
+            rewriter.absorb(before, replace(step, window=replace(step.window, padding=padding)))
+        else:
+            rewriter.keep(step)
+    return rewriter.draft()
+
+
+def _is_spatial_zero(pad):
+    return pad.value == 0 and pad.before[0] == pad.after[0] == 0
+
+
+PASSES = (
+    remove_passages,
+    merge_slices,
+    fold_pads,
+    fold_affines,
+    fuse_rectifiers,
+    remove_flattenings,
+    refuse_behind_host,
+    leave_to_host,
+)
 
 
 def run_passes(draft):
@@ -157,9 +234,13 @@ def finish(draft: Draft):
         raise UserError(f"{draft.model_path}: {reasons[0]}{more}")
     if not draft.steps:
         raise UserError(f"{draft.model_path}: it has no layer that computes; a network needs at least one")
-    unfinished = [step for step in draft.steps if not isinstance(step, Convolution | Dense | MaxPool)]
+    unfinished = [step for step in draft.steps if type(step).__module__ != Layer.__module__]
     if unfinished:
         raise AssertionError(f"the passes left {unfinished[0]!r}")
     return Network(
-        name=draft.name, input_name=draft.input_name, input_shape=draft.input_shape, layers=draft.steps
+        name=draft.name,
+        input_name=draft.input_name,
+        input_shape=draft.input_shape,
+        layers=draft.steps,
+        host=draft.host,
     )

@@ -10,6 +10,7 @@ from quantflow.importer.nodes import Node, Refusal, UnknownShape, shown, with_ba
 from quantflow.importer.tensors import Constants
 
 MAX_MAP_VALUES = 2**28  # of one image
+BATCHES = (2, 3, 7)  # numbers of images that show what depends on them, where any number is allowed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,14 @@ class Site:
 
     node: Node
     batch: int | None  # None: any number of images
+    opset: int
     constants: Constants
     values: dict[str, Value]
+
+    @property
+    def batches(self):
+        """The numbers of images for which what depends on them is computed."""
+        return BATCHES if self.batch is None else (self.batch,)
 
     def check_inputs(self, least, most):
         """The number of inputs is right, and each is known."""
@@ -60,6 +67,27 @@ class Site:
             raise Refusal(f"has no {meaning}, which must be given")
         return self.constants.array(name, meaning, element_type)
 
+    def variants(self, index, meaning, element_type):
+        """As `constant`, one for each of `batches`: what is computed from shapes may follow the batch."""
+        name = self.node.input(index)
+        if name in self.values or not name or not self.constants.varies(name):
+            return (self.constant(index, meaning, element_type),) * len(self.batches)
+        return self.constants.variants(name, meaning, element_type)
+
+    def integer_list(self, meaning, index, *, since):
+        """Integers that are an attribute before opset `since`, then input `index`; None if left out."""
+        if self.opset < since:
+            return self.node.attributes.integers(meaning, None, None, None)
+        name = self.node.input(index)
+        if not name:
+            return None
+        kind = self.constants.element_type(name) if name in self.constants else TensorProto.INT64
+        kind = kind if kind == TensorProto.INT32 else TensorProto.INT64
+        values = self.constant(index, meaning, kind)
+        if values.ndim > 1:
+            raise Refusal(f"has {meaning} of shape {shown(values.shape)}; a list is expected")
+        return tuple(values.reshape(-1).tolist())
+
     def vector(self, index, meaning, size):
         """The constant [size] that input `index` reads, as float64; `size` may be None, for any."""
         vector = self.constant(index, meaning)
@@ -84,18 +112,18 @@ class Site:
 
     def known_shape(self, index=0):
         shape = self.computed(index).shape
-        if shape is None or None in shape:
+        if shape is None or None in shape or len(shape) not in (1, 3):  # no layer makes other ones
             raise UnknownShape
         return shape
 
     def layer(self, kind, shape, reads=0, **fields):
-        """A layer of type `kind` with output `shape`, its input being the node's input `reads`."""
+        """A layer of type `kind` with output `shape`; `reads` is the node's input, or a tuple of them."""
         check_size(shape, "makes a map")
-        value = self.computed(reads)
+        values = [self.computed(index) for index in (reads if isinstance(reads, tuple) else (reads,))]
         return kind(
             name=self.node.name,
-            inputs=(value.producer,),
-            input_shape=as_map(value.shape),
+            inputs=tuple(value.producer for value in values),
+            input_shape=as_map(values[0].shape),
             output_shape=as_map(shape),
             **fields,
         )

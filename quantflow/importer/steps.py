@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quantflow.graph import Layer
+from quantflow.graph import HostOperator, Layer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -18,12 +18,21 @@ class Passage(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Flattening(Layer):
-    """[C, H, W] read as [C * H * W, 1, 1]; the values keep their order."""
+    """A map read as one of another shape, [C * H * W, 1, 1] mostly; the values keep their order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rectifier(Layer):
-    """y = max(x, 0)."""
+    """y = min(max(x, 0), maximum)."""
+
+    maximum: float | None = None  # None: no upper bound
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HostStep(Layer):
+    """What is left to the host if it ends the model."""
+
+    operator: HostOperator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,4 +75,5 @@ class Draft:
     input_shape: tuple[int, int, int] | None  # [C, H, W]; None if the model's input is refused
     steps: tuple[Layer, ...]
     entries: dict[str, Entry]  # by the node's name
+    host: tuple[HostOperator, ...] = ()  # in the order of execution, behind the steps
     problems: tuple[str, ...]  # what is wrong with the graph as a whole, each continuing "FILE ..."

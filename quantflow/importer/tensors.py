@@ -10,10 +10,19 @@ from onnx import AttributeProto, TensorProto
 from quantflow.importer.nodes import Refusal, shown
 
 MAX_ELEMENTS = 2**31 - 1  # of any tensor or map
+MAX_COMPUTED_BYTES = 3 << 28  # of all constants that are computed while importing
 
-_DTYPES = {TensorProto.FLOAT: "<f4", TensorProto.INT64: "<i8", TensorProto.BOOL: "?"}
+_DTYPES = {
+    TensorProto.FLOAT: "<f4",
+    TensorProto.DOUBLE: "<f8",
+    TensorProto.INT32: "<i4",
+    TensorProto.INT64: "<i8",
+    TensorProto.BOOL: "?",
+}
 _TYPED_FIELDS = {
     TensorProto.FLOAT: "float_data",
+    TensorProto.DOUBLE: "double_data",
+    TensorProto.INT32: "int32_data",
     TensorProto.INT64: "int64_data",
     TensorProto.BOOL: "int32_data",
 }
@@ -32,10 +41,62 @@ class Constants:
         self._sparse = {sparse.values.name for sparse in graph.sparse_initializer if sparse.values.name}
         counts = Counter(tensor.name for tensor in graph.initializer)
         counts.update(self._sparse)
+        self._computed_bytes = 0
+        self._varying = {}  # name -> arrays, one for each of the numbers of images that stand for any
         self.repeated = [name for name, count in counts.items() if count > 1]
 
     def __contains__(self, name):
-        return name in self._tensors or name in self._sparse
+        return name in self._tensors or name in self._sparse or name in self._varying
+
+    def varies(self, name):
+        """Whether the value of `name` depends on the number of images."""
+        return name in self._varying
+
+    def element_type(self, name):
+        """ONNX's number for the type of the constant's elements; None if it has no type that we read."""
+        value = self._varying[name][0] if name in self._varying else self._tensors.get(name)
+        if isinstance(value, TensorProto):
+            return value.data_type if value.data_type in _DTYPES else None
+        known = (kind for kind, dtype in _DTYPES.items() if value is not None and value.dtype == np.dtype(dtype))
+        return next(known, None)
+
+    def sizes(self, name):
+        """The sizes of a constant of a type that we read, without decoding it; None if they are unknown."""
+        value = self._varying[name][0] if name in self._varying else self._tensors.get(name)
+        if self.element_type(name) is None:
+            return None
+        return tuple(value.dims) if isinstance(value, TensorProto) else value.shape
+
+    def add_computed(self, name, arrays):
+        """Take what folding computed: one array, or one for each number of images."""
+        first = arrays[0]
+        self._computed_bytes += sum(array.nbytes for array in arrays)
+        if self._computed_bytes > MAX_COMPUTED_BYTES:
+            raise Refusal(f"takes the computed constants beyond {MAX_COMPUTED_BYTES} bytes, which is the limit")
+        alike = all(a.dtype == first.dtype and np.array_equal(a, first) for a in arrays[1:])
+        if alike:
+            self._tensors[name] = first
+        else:
+            self._varying[name] = tuple(arrays)
+
+    def variants(self, name, meaning, element_type):
+        """The constant `name` for each number of images, of `element_type`."""
+        arrays = self._varying[name]
+        if self.element_type(name) != element_type:
+            raise Refusal(f"has the {meaning} {name!r} as {arrays[0].dtype}; {type_name(element_type)} is expected")
+        return arrays
+
+    def folding_input(self, name):
+        """The constant as folding reads it: a tuple of one array, or of one for each number of images."""
+        if name in self._varying:
+            return self._varying[name]
+        kind = self.element_type(name)
+        if kind is None:
+            raise Refusal(f"reads the constant {name!r}, of a type that is not supported")
+        value = self._tensors[name]
+        if isinstance(value, TensorProto):
+            value = _decoded(value, f"constant {name!r}", kind, self._folder, least_size=0)
+        return (value,)
 
     def add_node(self, name, proto):
         """Take the value of the Constant node `proto` under `name`; raises Refusal if it has none."""
@@ -58,6 +119,8 @@ class Constants:
         """`name` is the same constant as `original`."""
         if original in self._sparse:
             self._sparse.add(name)
+        elif original in self._varying:
+            self._varying[name] = self._varying[original]
         else:
             self._tensors[name] = self._tensors[original]
 
@@ -66,9 +129,13 @@ class Constants:
         label = f"{meaning} {name!r}"
         if name in self._sparse:
             raise Refusal(f"has the {label} as a sparse tensor; only dense ones are supported")
+        if name in self._varying:
+            raise Refusal(f"has the {label}, which depends on the number of images")
         value = self._tensors[name]
         if isinstance(value, TensorProto):
             value = _decoded(value, label, element_type, self._folder)
+        elif not value.size:
+            raise Refusal(f"has the {label} of shape {shown(value.shape)}; at least one element is expected")
         elif value.dtype != np.dtype(_DTYPES[element_type]):
             raise Refusal(f"has the {label} as {value.dtype}; {type_name(element_type)} is expected")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
@@ -86,12 +153,12 @@ def type_name(element_type):
     return TensorProto.DataType.Name(element_type) if known else f"type {element_type}"
 
 
-def _decoded(tensor, label, element_type, folder):
+def _decoded(tensor, label, element_type, folder, least_size=1):
     if tensor.data_type != element_type:
         given = type_name(tensor.data_type)
         raise Refusal(f"has the {label} as {given}; {type_name(element_type)} is expected")
     dims = list(tensor.dims)
-    if any(size < 1 for size in dims) or math.prod(dims) > MAX_ELEMENTS:
+    if any(size < least_size for size in dims) or math.prod(dims) > MAX_ELEMENTS:
         raise Refusal(f"has the {label} of shape {shown(dims)}; 1 to {MAX_ELEMENTS} elements are supported")
     if tensor.HasField("segment"):
         raise Refusal(f"has the {label} in segments; whole tensors are supported")

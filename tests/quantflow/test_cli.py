@@ -52,7 +52,7 @@ def test_inspect(tmp_path, capsys):
 def test_inspect_names_what_is_not_supported(tmp_path, capsys):
     model = onnx.load(lenet.model_path())
     convolution = next(node for node in model.graph.node if node.op_type == "Conv")
-    convolution.attribute.append(onnx.helper.make_attribute("dilations", [2, 2]))
+    convolution.attribute.append(onnx.helper.make_attribute("colour", "red"))
     relu = next(node for node in model.graph.node if node.op_type == "Relu")
     relu.op_type = "Selu"
     onnx.save(model, tmp_path / "odd.onnx")
@@ -60,8 +60,8 @@ def test_inspect_names_what_is_not_supported(tmp_path, capsys):
     figures = json.loads((tmp_path / "i.json").read_text())
     assert not figures["supported"]
     reasons = {layer["operator"]: layer["verdict"] for layer in figures["layers"] if not layer["supported"]}
-    assert "dilations" in reasons["Conv"] and "Selu" in reasons
-    assert "dilations" in refused(capsys, "tune", tmp_path / "odd.onnx", "--calibration", "x.npz", "-o", tmp_path / "t")
+    assert "colour" in reasons["Conv"] and "Selu" in reasons
+    assert "colour" in refused(capsys, "tune", tmp_path / "odd.onnx", "--calibration", "x.npz", "-o", tmp_path / "t")
 
 
 def test_tune_then_generate(tmp_path, digits, capsys):

@@ -90,15 +90,15 @@ def test_the_sums_are_the_networks(seed, tmp_path):
 def test_all_refusals_are_listed_and_shapes_go_on_behind_them(tmp_path):
     rng = np.random.default_rng(2)
     nodes = [
-        node("Conv", ["x", "w"], ["c1"], group=3),
+        node("Conv", ["x", "w"], ["c1"], colour=3),
         node("Relu", ["c1"], ["r1"]),
-        node("Clip", ["r1"], ["k"]),
-        node("Conv", ["k", "v"], ["c2"], dilations=[2, 2]),
+        node("Sigmoid", ["r1"], ["k"]),
+        node("Conv", ["k", "v"], ["c2"], dilations=[2, 2], flavour="sour"),
         node("Conv", ["c2", "v"], ["c3"]),
         node("Relu", ["c3"], ["r3"]),
-        node("GlobalAveragePool", ["r3"], ["y"]),
+        node("GlobalLpPool", ["r3"], ["y"]),
     ]
-    constants = {"w": floats(rng, 3, 1, 1, 1), "v": floats(rng, 3, 3, 2, 2)}
+    constants = {"w": floats(rng, 3, 3, 1, 1), "v": floats(rng, 3, 3, 2, 2)}
     inspection = inspect_model(saved(build(nodes, constants), tmp_path))
     assert not inspection.supported
     assert [row.name for row in inspection.layers if not row.supported] == ["c1", "k", "c2", "y"]
@@ -122,17 +122,17 @@ def test_shapes_that_nobody_knows_are_said_to_be_unknown(tmp_path):
     nodes = [
         node("Mystery", ["x"], ["m"], domain="com.example"),
         node("Conv", ["m", "w"], ["c"]),
-        node("Conv", ["c", "w"], ["d"], group=2),
+        node("Conv", ["c", "w"], ["d"], group=0),
         node("Relu", ["d"], ["y"]),
     ]
     inspection = inspect_model(saved(build(nodes, {"w": floats(rng, 3, 3, 1, 1)}), tmp_path))
     assert [row.output_shape for row in inspection.layers] == [None] * 4
     unknown = "not checked, since the shape of its input is unknown"
     assert inspection.layers[1].verdict == inspection.layers[3].verdict == unknown
-    assert inspection.layers[2].verdict == "has group 2; only 1 is supported"
+    assert inspection.layers[2].verdict == "has group 0, which does not divide the 3 channels that it makes"
 
 
-def test_a_residual_network_names_each_addition_and_branch(tmp_path):
+def test_a_residual_network_is_supported(tmp_path):
     rng = np.random.default_rng(4)
     nodes = [
         node("Conv", ["x", "w"], ["c"]),
@@ -140,30 +140,24 @@ def test_a_residual_network_names_each_addition_and_branch(tmp_path):
         node("Conv", ["r", "w"], ["d"]),
         node("Conv", ["r", "w"], ["e"]),
         node("Add", ["d", "e"], ["a"]),
-        node("Relu", ["a"], ["y"]),
+        node("Relu", ["a"], ["s"]),
+        node("Softmax", ["s"], ["y"], axis=1),
     ]
     inspection = inspect_model(saved(build(nodes, {"w": floats(rng, 3, 3, 1, 1)}), tmp_path))
-    assert [row.verdict for row in inspection.layers] == [
-        "ok",
-        "folded into c",
-        "ok",
-        "reads 'r' as 'd' does; only chains are supported",
-        "does not add a constant to a computed map; only the addition of a bias is supported",
-        "folded into a",
-    ]
+    verdicts = [row.verdict for row in inspection.layers]
+    assert verdicts == ["ok", "folded into c", "ok", "ok", "ok", "folded into a", "left to the host"]
+    assert inspection.supported
 
 
 @pytest.mark.parametrize(
-    ("parts", "operators"),
+    "parts",
     [
-        (("cifar10_resnet", "resnet20_bn.onnx"), {"Add", "GlobalAveragePool", "Pad", "Slice"}),
-        (("imagenet", "mobilenet_v1_0.25_128.onnx"), {"Clip", "Conv", "AveragePool"}),
-        (("mlperf_tiny", "kws_dscnn.onnx"), {"Conv", "AveragePool"}),
-        (("mlperf_tiny", "ad_autoencoder.onnx"), set()),
-        (("mnist", "lenet_caffe.onnx"), set()),
+        ("cifar10_resnet", "resnet20_bn.onnx"),
+        ("imagenet", "mobilenet_v1_0.25_128.onnx"),
+        ("mlperf_tiny", "kws_dscnn.onnx"),
+        ("mlperf_tiny", "ad_autoencoder.onnx"),
+        ("mnist", "lenet_caffe.onnx"),
     ],
 )
-def test_real_networks(parts, operators, tmp_path):
-    inspection = inspect_model(data_folder(*parts))
-    refused = {row.operator for row in inspection.layers if not row.supported}
-    assert operators <= refused if operators else inspection.supported
+def test_real_networks(parts):
+    assert inspect_model(data_folder(*parts)).supported

@@ -5,13 +5,14 @@ import os
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from quantflow import tuned_file
 from quantflow.errors import UserError
-from quantflow.graph import Dense, MaxPool, Network
+from quantflow.graph import Dense, HostOperator, MaxPool, Network
 from quantflow.integer_engine import run
 from quantflow.quantized import QuantizedNetwork
 from quantflow.tune import tune
@@ -323,3 +324,12 @@ def test_loading_does_not_need_the_rest(folder):
     code = f"import sys; from quantflow.tuned_file import load; load({str(folder)!r}); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"amaranth", "onnx", "quantflow.tune"} & set(modules)
+
+
+def test_what_is_left_to_the_host_is_kept(tuned, tmp_path):
+    host = (HostOperator(operator="Softmax", name="classes", axis=1),)
+    network = replace(tuned.network, host=host)
+    save(replace(tuned, network=network), tmp_path / "tuned")
+    assert load(tmp_path / "tuned").network.host == host
+    rewrite(tmp_path / "tuned", lambda structure: structure["host"][0].update(axis=4))
+    refused(tmp_path / "tuned", r"host\[0\]: axis is a whole number from 0 to 3, not 4")

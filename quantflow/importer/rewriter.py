@@ -1,0 +1,72 @@
+"""The walk over a draft's steps that every pass is made of."""
+
+from collections import Counter
+from dataclasses import replace
+
+from quantflow.importer.steps import Refused
+
+
+class Rewriter:
+    """Walks a draft's steps in order while a pass keeps, replaces or drops them."""
+
+    def __init__(self, draft):
+        self._draft = draft
+        self._entries = dict(draft.entries)
+        self._successor = {}  # dropped step -> the step (or input) whose map its readers now read
+        self._readers = Counter(name for step in draft.steps for name in step.inputs)
+        self.kept = {}
+
+    def steps(self):
+        """The steps in order, each already reading what is left of those before it."""
+        for step in self._draft.steps:
+            inputs = tuple(self._successor.get(name, name) for name in step.inputs)
+            if inputs != step.inputs:
+                before = self.kept.get(inputs[0])
+                shape = before.output_shape if before else self._draft.input_shape
+                step = replace(step, inputs=inputs, input_shape=shape)
+            yield step
+
+    def keep(self, step):
+        self.kept[step.name] = step
+
+    def become(self, step, layer):
+        """A layer of the network in place of a step that found none to be folded into."""
+        self.keep(layer)
+        entry = self._entries[step.name]
+        self._entries[step.name] = replace(entry, macs=layer.macs, parameters=layer.parameters)
+
+    def absorb(self, before, step):
+        """Keep `step`, which now does what `before` did for it alone, and reads what that read."""
+        del self.kept[before.name]
+        self.keep(replace(step, inputs=before.inputs, input_shape=before.input_shape))
+        self._note(before, f"folded into {step.name}", refused=False)
+
+    def sole_source(self, step):
+        """The step before `step` if nothing else reads its map, else None."""
+        name = step.inputs[0] if step.inputs else None
+        return self.kept.get(name) if self._readers[name] == 1 else None
+
+    def drop(self, step, verdict):
+        """Readers of `step` read its input instead; its entry says `verdict`."""
+        self._successor[step.name] = step.inputs[0]
+        self._readers[step.inputs[0]] += self._readers[step.name] - 1
+        self._note(step, verdict, refused=False)
+
+    def refuse(self, step, reason):
+        self.keep(
+            Refused(
+                name=step.name,
+                inputs=step.inputs,
+                input_shape=step.input_shape,
+                output_shape=step.output_shape,
+            )
+        )
+        self._note(step, reason, refused=True)
+
+    def _note(self, step, verdict, refused):
+        entry = self._entries[step.name]
+        if not entry.refused:
+            self._entries[step.name] = replace(entry, verdict=verdict, refused=refused)
+
+    def draft(self):
+        return replace(self._draft, steps=tuple(self.kept.values()), entries=self._entries)
