@@ -4,15 +4,14 @@
 
 FOLDER (by default $QUANTFLOW_DATA) holds mnist/mnist.npz and mnist/lenet_caffe.onnx. Networks: the embedded
 LeNet-5 and that one; calibration: the first 512 training images; evaluation: the 10,000 test images;
-activations have 8 bits. "steps" adds the default method's steps one after the other, "without" leaves one
-out. Prints one JSON object.
+activations have 8 bits. "steps up to" adds the default method's steps one after the other, "without" leaves one
+out (both per layer). Prints one JSON object.
 """
 
 import argparse
 import json
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -24,10 +23,11 @@ from quantflow.tune import tune
 from quantflow.tuner.methods import METHODS, STEPS
 
 CALIBRATION_IMAGES = 512
+MODELS = ("lenet5", "lenet_caffe")
 
 
 def variants():
-    """Name and options of every run of `tune` for one network and width, per layer."""
+    """Name and options of every run of `tune` for one network and width."""
     yield from ((name, {"method": name}) for name in METHODS)
     for count in range(len(STEPS)):
         added = STEPS[count - 1] if count else "nothing"
@@ -55,19 +55,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", help="folder that holds mnist/mnist.npz and mnist/lenet_caffe.onnx")
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 4, 3, 2], help="weight bits")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--methods-only", action="store_true", help="the named methods, without single steps")
     arguments = parser.parse_args()
     data = digits.mnist(arguments.data)
     calibration = digits.as_input(data["x_train"][:CALIBRATION_IMAGES])
     x, y = digits.as_input(data["x_test"]), data["y_test"].astype(np.int64)
-    models = {"LeNet-5": lenet.model_path(), "LeNet (Caffe)": digits.mnist_folder(arguments.data) / "lenet_caffe.onnx"}
+    paths = dict(
+        zip(MODELS, (lenet.model_path(), digits.mnist_folder(arguments.data) / "lenet_caffe.onnx"), strict=True)
+    )
     runs = []
-    for model, path in models.items():
-        network = load_network(Path(path))
+    for model in arguments.models:
+        network = load_network(paths[model])
         for bits in arguments.bits:
             for per_channel in (False, True):
                 for name, options in variants():
-                    if arguments.methods_only and name not in METHODS:
+                    if name not in METHODS and (arguments.methods_only or per_channel):
                         continue
                     figures = measure(network, calibration, x, y, bits, options | {"per_channel": per_channel})
                     run = {"network": model, "weight_bits": bits, "per_channel": per_channel, "method": name}

@@ -1,6 +1,6 @@
 """What a layer's input is like on the calibration images: the moments that the weights' steps need."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,10 @@ MAX_COLUMNS = 4608  # inputs of one output (512 channels of 3x3), up to which se
 class Moments:
     """Means over every window of every calibration image; K is the number of weights of one output.
 
+    `second` is drawn towards its diagonal: the variance of each x is added K / (K + windows) times. With few
+    windows for many weights (fully connected layers) the calibration images would otherwise leave directions
+    in which an error seems to cost nothing.
+
     With x the fixed-point network's window, x_float the float network's at the same place, d their
     difference x_float - x and W the float weights [O, K]:
     """
@@ -24,19 +28,13 @@ class Moments:
     mean_float: np.ndarray = field(repr=False)  # E[x_float], float64 [K]
     second: np.ndarray | None = field(repr=False)  # E[x x'], float64 [K, K]; None above MAX_COLUMNS
     cross: np.ndarray | None = field(repr=False)  # E[W d x'], float64 [O, K]; None above MAX_COLUMNS
+    cross_mean: np.ndarray = field(repr=False)  # E[W d], float64 [O]
 
     def about_mean(self):
         """The same moments of inputs that have their mean taken off: what counts once the bias is free."""
-        drift = self.cross_mean
-        return Moments(
-            mean=self.mean,
-            mean_float=self.mean_float,
-            second=self.second - np.outer(self.mean, self.mean),
-            cross=self.cross - np.outer(drift, self.mean),
-            cross_mean=drift,
-        )
-
-    cross_mean: np.ndarray | None = field(default=None, repr=False)  # E[W d], float64 [O]
+        second = self.second - np.outer(self.mean, self.mean)
+        cross = self.cross - np.outer(self.cross_mean, self.mean)
+        return replace(self, second=second, cross=cross, cross_mean=np.zeros_like(self.cross_mean))
 
 
 def input_moments(layer, exact, fixed, input_format, slices):
@@ -63,6 +61,8 @@ def input_moments(layer, exact, fixed, input_format, slices):
     mean, mean_float = sums / count
     if second is not None:
         second, cross = second / count, cross / count
+        variance = np.maximum(np.diag(second) - mean**2, 0)
+        second += np.diag(variance * (width / (width + count)))
     drift = weight @ (mean_float - mean)
     return Moments(mean=mean, mean_float=mean_float, second=second, cross=cross, cross_mean=drift)
 

@@ -146,6 +146,21 @@ def test_bit_widths_out_of_range(tmp_path, digits, capsys):
     assert "2 to 16" in refused(capsys, "tune", lenet.model_path(), *options)
 
 
+@pytest.mark.parametrize("method", ["paper", "max", "mse", "default"])
+def test_tuning_methods(tmp_path, digits, method):
+    options = ("--calibration", digits, "--weight-bits", 4, "--method", method, "--per-channel")
+    assert run("tune", lenet.model_path(), *options, "-o", tmp_path / "t", "--json", tmp_path / "t.json") == 0
+    figures = json.loads((tmp_path / "t.json").read_text())
+    assert (figures["method"], figures["per_channel"]) == (method, True)
+    assert any(isinstance(layer["weight_fl"], list) for layer in figures["layers"])
+
+
+def test_tuning_methods_that_do_not_exist(tmp_path, digits, capsys):
+    options = ("--calibration", digits, "-o", tmp_path / "t", "--method", "best")
+    assert "paper, max, mse, default, not best" in refused(capsys, "tune", lenet.model_path(), *options)
+    assert not (tmp_path / "t").exists(), "nothing is written"
+
+
 def test_missing_compiler(tmp_path, digits, capsys, monkeypatch):
     """Without a C++ compiler on the PATH the sentence says what to install."""
     tuned, build = tmp_path / "tuned", tmp_path / "build"
