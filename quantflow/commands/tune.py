@@ -17,7 +17,8 @@ from quantflow.wording import decibels, fractional_lengths, percent
 NAME = "tune"
 EXAMPLES = examples(
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/",
-    "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 --method default -o tuned4/ --json tuned4.json",
+    "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 --per-channel -o tuned4/ --json tuned4.json",
+    "quantflow tune lenet.onnx --calibration train.npz --method paper -o paper/",
 )
 
 
@@ -43,11 +44,11 @@ def run(
         str,
         typer.Option(
             metavar="NAME",
-            help="paper: Qiu et al. (FPGA 2016), absolute error; max: nothing overflows; mse: squared error; "
-            "default: by the error at each layer's output, with compensated rounding and bias correction "
-            "(far better below 8 weight bits).",
+            help="default: by the error at each layer's output, with compensated rounding and bias correction; "
+            "paper: Qiu et al. (FPGA 2016), absolute error; max: nothing overflows; mse: squared error. "
+            "Below 8 weight bits default is far better than the others.",
         ),
-    ] = "paper",
+    ] = "default",
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="One weight fractional length per output channel, not per layer.")
     ] = False,

@@ -7,7 +7,7 @@ from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
 from quantflow.tuner.search import error_bound, largest_fl, quantization_error, search
 
 CHANNEL_SPAN = 8  # a channel's fl is at most this far above its layer's: finer grids only widen the accumulator
-BIAS_BITS = 31  # a channel's fl is not raised above its layer's where its bias would need more than this
+BIAS_BITS = 24  # a channel's fl is not raised above its layer's where its bias would need more than this
 
 
 def least_error_fl(values, bits, objective=ABSOLUTE):

@@ -70,6 +70,7 @@ def test_tune_then_generate(tmp_path, digits, capsys):
     assert run("tune", lenet.model_path(), *options, "-o", tuned, "--json", tmp_path / "t.json") == 0
     figures = json.loads((tmp_path / "t.json").read_text())
     assert TUNE_KEYS <= set(figures)
+    assert (figures["method"], figures["per_channel"]) == ("default", False)
     assert [layer["name"] for layer in figures["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert all(LAYER_KEYS <= set(layer) and layer["weight_bits"] == 6 for layer in figures["layers"])
     assert "agreement" in capsys.readouterr().out

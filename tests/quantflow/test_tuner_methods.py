@@ -138,8 +138,8 @@ def test_dead_channels_and_black_images(method, per_channel):
 
 
 def test_limited_fl_by_hand():
-    weight, bias = np.array([[0.0], [1.0], [1.0], [1.0]]), np.array([0.0, 0.0, 0.0, 2.0**20 - 1])
-    # A dead channel takes the layer's 4; 8 above it is the most; 2**20 at fl 2 + 8 just takes 31 bits.
+    weight, bias = np.array([[0.0], [1.0], [1.0], [1.0]]), np.array([0.0, 0.0, 0.0, 2.0**13 - 1])
+    # A dead channel takes the layer's 4; 8 above it is the most; 2**13 at fl 2 + 8 just takes 24 bits.
     assert limited_fl(np.array([30, 9, 30, 30]), 4, weight, bias, 2).tolist() == [4, 9, 12, 8]
 
 
