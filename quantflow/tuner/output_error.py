@@ -39,9 +39,8 @@ def least_output_error_fl(weight, second, bits, per_channel):
 
 def starting_fl(weight, bits, per_channel):
     """The largest fl at which no weight overflows: int32 [O]."""
-    rows = weight if per_channel else [weight] * len(weight)
     if per_channel:
-        return np.array([largest_fl(row.min(), row.max(), bits) for row in rows], dtype=np.int32)
+        return np.array([largest_fl(row.min(), row.max(), bits) for row in weight], dtype=np.int32)
     return np.full(len(weight), largest_fl(weight.min(), weight.max(), bits), dtype=np.int32)
 
 
