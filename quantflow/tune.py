@@ -1,7 +1,8 @@
 """The tuner: from a float network and calibration images to fixed-point integers.
 
-Both phases of Qiu et al., "Going Deeper with Embedded FPGA Platform for Convolutional Neural Network"
-(FPGA 2016), section 5.2: weights layer by layer, then data greedily from the first layer to the last.
+The way is that of Qiu et al., "Going Deeper with Embedded FPGA Platform for Convolutional Neural Network"
+(FPGA 2016), section 5.2: weights layer by layer, data greedily from the first layer to the last. What is
+chosen for, and by which steps, is the method: `tuner/methods.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -24,9 +25,11 @@ from quantflow.integer_engine import (
     working_bytes,
 )
 from quantflow.quantized import QuantizedLayer, QuantizedNetwork
-from quantflow.tuner.activations import largest_output, least_error_output, with_output
+from quantflow.tuner.activations import choose_output, largest_output, with_output
+from quantflow.tuner.methods import find_method
 from quantflow.tuner.room import room
-from quantflow.tuner.weights import fl_per_layer, least_error_fl, quantize_bias, quantize_weights
+from quantflow.tuner.rounding import round_weights
+from quantflow.tuner.weights import least_error_fl, quantize_bias
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,37 +40,52 @@ class Maps:
     fixed: np.ndarray  # int16, of the fixed-point network
 
 
-def tune(network, calibration, *, activation_bits=8, weight_bits=8, progress=None):
+def tune(
+    network,
+    calibration,
+    *,
+    activation_bits=8,
+    weight_bits=8,
+    method="paper",
+    steps=None,
+    per_channel=False,
+    progress=None,
+):
     """Choose every fractional length of `network` and round its numbers: a QuantizedNetwork.
 
-    For each layer in order of execution: weights take the fl that minimises sum |W - W(bits, fl)|;
-    biases lie at the accumulator's fl; outputs take the fl that minimises sum |x_float - x(bits, fl)|,
-    x being what the fixed-point network computes from its own quantized outputs. The input takes the fl
-    that minimises the same sum over the calibration images. Each layer is computed once; its
-    accumulators serve all candidates.
+    The method "paper", for each layer in order of execution: weights take the fl that minimises
+    sum |W - W(bits, fl)|; biases lie at the accumulator's fl; outputs take the fl that minimises
+    sum |x_float - x(bits, fl)|, x being what the fixed-point network computes from its own quantized
+    outputs. The input takes the fl that minimises the same sum over the calibration images. Each layer is
+    computed once; its accumulators serve all candidates.
+
+    The methods "max", "mse" and "default" choose for other objectives, and "default" by further `steps`,
+    names from `tuner.methods.STEPS` (by default all): see there. With `per_channel` every output channel's
+    weights have their own fl.
 
     `calibration` is float [N, C, H, W] as the network expects it; `activation_bits` and `weight_bits`
     are 2 to 16; `progress`, if given, is called as `progress(done, total, layer name)` after each layer.
-    Raises UserError for other bit widths, unusable images, a layer that only the float engine computes so far,
-    and one that needs an accumulator of more than 48 bits.
+    Raises UserError for other bit widths, methods and steps, unusable images, a layer that only the float
+    engine computes so far, and one that needs an accumulator of more than 48 bits.
     """
     _check_bits("activation", activation_bits)
     _check_bits("weight", weight_bits)
     check_supported(network, "the tuner")
+    method = find_method(method, steps, per_channel)
     calibration = check_images(calibration, network.input_shape, "the calibration set")
-    input_format = Format(bits=activation_bits, fl=least_error_fl(calibration, activation_bits))
+    input_format = Format(bits=activation_bits, fl=least_error_fl(calibration, activation_bits, method.activations))
     tuned = QuantizedNetwork(network=network, input=input_format, layers={})
     maps = {network.input_name: _input_maps(calibration, input_format)}
     for done, layer in enumerate(network.layers, start=1):
         source = maps[layer.inputs[0]]
-        maps[layer.name], tuned = _tune_layer(tuned, layer, source, activation_bits, weight_bits)
+        maps[layer.name], tuned = _tune_layer(tuned, layer, source, activation_bits, weight_bits, method)
         _drop_unread(maps, network.layers[done:])
         if progress is not None:
             progress(done, len(network.layers), layer.name)
     return tuned
 
 
-def _tune_layer(tuned, layer, source, activation_bits, weight_bits):
+def _tune_layer(tuned, layer, source, activation_bits, weight_bits, method):
     """The maps of `layer` and the tuned network with its entry, from its input's maps."""
     slices = batches(len(source.exact), working_bytes(layer))
     y_float = _float_maps(layer, source.exact, slices)
@@ -77,9 +95,11 @@ def _tune_layer(tuned, layer, source, activation_bits, weight_bits):
         for s in slices:
             y_fixed[s] = max_pool(layer, source.fixed[s], input_format)
         return Maps(exact=y_float, fixed=y_fixed), tuned
-    quantized_layer = _quantize_layer(layer, input_format, weight_bits, largest_output(y_float, activation_bits))
+    rounded = round_weights(layer, source, input_format, weight_bits, method, slices)
+    output = largest_output(y_float, activation_bits)
+    quantized_layer = _quantize_layer(layer, input_format, weight_bits, rounded, output)
     accumulators = _accumulator_maps(layer, quantized_layer, input_format, source.fixed, slices)
-    output = least_error_output(layer, quantized_layer, input_format, y_float, accumulators, slices)
+    output = choose_output(layer, quantized_layer, input_format, y_float, accumulators, slices, method.activations)
     quantized_layer = with_output(quantized_layer, input_format, output)
     y_fixed = room(y_float.shape, np.int16)
     for s in slices:
@@ -88,16 +108,15 @@ def _tune_layer(tuned, layer, source, activation_bits, weight_bits):
     return Maps(exact=y_float, fixed=y_fixed), tuned
 
 
-def _quantize_layer(layer, input_format, weight_bits, output):
-    """Phase one for one layer, with `output` as the format from which phase two starts."""
-    weight_fl = fl_per_layer(layer.weight, weight_bits)
-    bias = quantize_bias(layer.bias, input_format.fl + weight_fl)
+def _quantize_layer(layer, input_format, weight_bits, rounded, output):
+    """One layer with its RoundedWeights, and with `output` as the format from which phase two starts."""
+    bias = quantize_bias(rounded.bias, input_format.fl + rounded.weight_fl)
     _check_accumulator(layer, signed_bits(int(bias.min()), int(bias.max())))
     quantized_layer = QuantizedLayer(
         name=layer.name,
         weight_bits=weight_bits,
-        weight=quantize_weights(layer.weight, weight_bits, weight_fl),
-        weight_fl=weight_fl,
+        weight=rounded.weight,
+        weight_fl=rounded.weight_fl,
         bias=bias.astype(np.int64),
         shift=np.zeros(len(bias), dtype=np.int32),
         output=output,

@@ -22,12 +22,17 @@ def mnist(folder=None):
     `folder` holds `mnist/mnist.npz`; by default $QUANTFLOW_DATA, or `shared/data` beside the
     repository. Raises UserError where the file is missing.
     """
-    default = Path(__file__).parents[3] / "shared" / "data"
-    path = Path(folder or os.environ.get("QUANTFLOW_DATA") or default) / "mnist" / "mnist.npz"
+    path = mnist_folder(folder) / "mnist.npz"
     if not path.is_file():
         raise UserError(f"MNIST is not at {path}: set QUANTFLOW_DATA to the folder that holds mnist/mnist.npz")
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+
+
+def mnist_folder(folder=None):
+    """The folder `mnist` of `folder`, chosen as for `mnist`."""
+    default = Path(__file__).parents[3] / "shared" / "data"
+    return Path(folder or os.environ.get("QUANTFLOW_DATA") or default) / "mnist"
 
 
 def demo_digits():

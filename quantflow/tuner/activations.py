@@ -6,6 +6,7 @@ import numpy as np
 
 from quantflow.arithmetic import Format, dequantize
 from quantflow.integer_engine import accumulator_bits, requantize
+from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
 from quantflow.tuner.search import error_bound, largest_fl, search, total_error
 
 
@@ -14,8 +15,11 @@ def largest_output(y_float, bits):
     return Format(bits=bits, fl=largest_fl(y_float.min(), y_float.max(), bits))
 
 
-def least_error_output(layer, quantized_layer, input_format, y_float, accumulators, slices):
+def choose_output(layer, quantized_layer, input_format, y_float, accumulators, slices, objective=ABSOLUTE):
     """argmin over fl of sum |y_float - y(bits, fl)| (Qiu et al., section 5.2), as a Format.
+
+    `objective` is one of `tuner.objectives`: the absolute error above, the squared one, or MAXIMUM, by
+    which the largest legal fl is taken at which no float output overflows.
 
     `y_float` is the float network's output after ReLU, `accumulators` the fixed-point network's exact
     sums, both [N, O, H, W]; candidates differ in the last shift only. `slices` cut N into batches. The
@@ -29,14 +33,16 @@ def least_error_output(layer, quantized_layer, input_format, y_float, accumulato
         format, error = Format(bits=bits, fl=fl), 0.0
         for s in slices:
             fixed = requantize(accumulators[s], accumulator_fl - fl, layer.relu, bits)
-            error += total_error(y_float[s], dequantize(fixed, format))
+            error += total_error(y_float[s], dequantize(fixed, format), POWER[objective])
         return error
 
     start = min(max(quantized_layer.output.fl, lowest), highest)
+    if objective == MAXIMUM:
+        return Format(bits=bits, fl=start)
     best = search(
         start,
         score=score,
-        bound=lambda fl: error_bound(y_float, Format(bits=bits, fl=fl), start),
+        bound=lambda fl: error_bound(y_float, Format(bits=bits, fl=fl), start, POWER[objective]),
         lowest=lowest,
         highest=highest,
     )

@@ -45,34 +45,35 @@ def search(start, score, bound, lowest=-math.inf, highest=math.inf):
     return best
 
 
-def total_error(values, others):
-    """sum |x - y| in float64 over two arrays of one shape."""
-    return float(np.abs(values - others).sum(dtype=np.float64))
+def total_error(values, others, power=1):
+    """sum |x - y|**power in float64 over two arrays of one shape; `power` is 1 or 2."""
+    difference = np.abs(values - others)
+    return float((difference if power == 1 else difference * difference).sum(dtype=np.float64))
 
 
-def quantization_error(values, format):
-    """sum |x - x(bits, fl)|: what rounding and saturation to `format` do to `values`."""
-    return sum(total_error(x, dequantize(quantize(x, format), format)) for x in _chunks(values))
+def quantization_error(values, format, power=1):
+    """sum |x - x(bits, fl)|**power: what rounding and saturation to `format` do to `values`."""
+    return sum(total_error(x, dequantize(quantize(x, format), format), power) for x in _chunks(values))
 
 
-def saturation_error(values, format):
-    """The part of sum |x - y| that no y of `format` avoids, because x is out of its range.
+def saturation_error(values, format, power=1):
+    """The part of sum |x - y|**power that no y of `format` avoids, because x is out of its range.
 
     It grows with fl, unlike the rounding error, which makes it a bound for all larger fl.
     """
     low, high = format.min * format.scale, format.max * format.scale
-    return sum(total_error(x, np.clip(x, low, high)) for x in _chunks(values))
+    return sum(total_error(x, np.clip(x, low, high), power) for x in _chunks(values))
 
 
-def error_bound(values, format, start):
-    """The bound that `search` needs for scores sum |x - y|, y being any values of `format`.
+def error_bound(values, format, start, power=1):
+    """The bound that `search` needs for scores sum |x - y|**power, y being any values of `format`.
 
     Above `start`, the saturation error. Below it nothing saturates and each grid is a part of the next
     finer one, so the distance to the nearest point of the grid never falls with fl.
     """
     if format.fl > start:
-        return saturation_error(values, format)
-    return quantization_error(values, format)
+        return saturation_error(values, format, power)
+    return quantization_error(values, format, power)
 
 
 def _chunks(values):

@@ -3,25 +3,52 @@
 import numpy as np
 
 from quantflow.arithmetic import Format, quantize
+from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
 from quantflow.tuner.search import error_bound, largest_fl, quantization_error, search
 
+CHANNEL_SPAN = 8  # a channel's fl is at most this far above its layer's: finer grids only widen the accumulator
+BIAS_BITS = 24  # a channel's fl is not raised above its layer's where its bias would need more than this
 
-def least_error_fl(values, bits):
+
+def least_error_fl(values, bits, objective=ABSOLUTE):
     """argmin over fl of sum |W - W(bits, fl)| for a float array of any shape (Qiu et al., section 5.2).
 
-    Used for a layer's weights, and for the network's input on the calibration images.
+    `objective` is one of `tuner.objectives`: the absolute error above, the squared one, or MAXIMUM, which
+    takes the largest fl at which nothing overflows. Used for a layer's weights, for one channel's, and for
+    the network's input on the calibration images.
     """
     start = largest_fl(values.min(), values.max(), bits)
+    if objective == MAXIMUM:
+        return start
     return search(
         start,
-        score=lambda fl: quantization_error(values, Format(bits=bits, fl=fl)),
-        bound=lambda fl: error_bound(values, Format(bits=bits, fl=fl), start),
+        score=lambda fl: quantization_error(values, Format(bits=bits, fl=fl), POWER[objective]),
+        bound=lambda fl: error_bound(values, Format(bits=bits, fl=fl), start, POWER[objective]),
     )
 
 
-def fl_per_layer(weight, bits):
+def fl_per_layer(weight, bits, objective=ABSOLUTE):
     """One fractional length for the whole layer, repeated for each output channel: int32 [O]."""
-    return np.full(len(weight), least_error_fl(weight, bits), dtype=np.int32)
+    return np.full(len(weight), least_error_fl(weight, bits, objective), dtype=np.int32)
+
+
+def fl_per_channel(weight, bits, objective=ABSOLUTE):
+    """Each output channel's own fractional length: int32 [O], still to be limited by `limited_fl`."""
+    return np.array([least_error_fl(w, bits, objective) for w in weight], dtype=np.int32)
+
+
+def limited_fl(weight_fl, layer_fl, weight, bias, input_fl):
+    """Fractional lengths per channel [O] that keep the accumulator and its shifts within reason.
+
+    `layer_fl` is what one fractional length for all channels would be. A channel without weights takes it;
+    the others are at most CHANNEL_SPAN above it, and above it only as far as the channel's bias stays
+    within BIAS_BITS at the accumulator's fractional length.
+    """
+    # |bias| < 2**exponent, so it needs `exponent + fl` bits and a sign.
+    exponent = np.frexp(np.abs(bias.astype(np.float64)))[1]
+    highest = np.maximum(layer_fl, np.minimum(layer_fl + CHANNEL_SPAN, BIAS_BITS - 1 - exponent - input_fl))
+    used = weight.reshape(len(weight), -1).any(axis=1)
+    return np.where(used, np.minimum(weight_fl, highest), layer_fl).astype(np.int32)
 
 
 def quantize_weights(weight, bits, weight_fl):

@@ -70,6 +70,7 @@ def test_tune_then_generate(tmp_path, digits, capsys):
     assert run("tune", lenet.model_path(), *options, "-o", tuned, "--json", tmp_path / "t.json") == 0
     figures = json.loads((tmp_path / "t.json").read_text())
     assert TUNE_KEYS <= set(figures)
+    assert (figures["method"], figures["per_channel"]) == ("default", False)
     assert [layer["name"] for layer in figures["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert all(LAYER_KEYS <= set(layer) and layer["weight_bits"] == 6 for layer in figures["layers"])
     assert "agreement" in capsys.readouterr().out
@@ -144,6 +145,21 @@ def test_boards_that_cannot_be_used(tmp_path, capsys):
 def test_bit_widths_out_of_range(tmp_path, digits, capsys):
     options = ("--calibration", digits, "-o", tmp_path / "t", "--weight-bits", 17)
     assert "2 to 16" in refused(capsys, "tune", lenet.model_path(), *options)
+
+
+@pytest.mark.parametrize("method", ["paper", "max", "mse", "default"])
+def test_tuning_methods(tmp_path, digits, method):
+    options = ("--calibration", digits, "--weight-bits", 4, "--method", method, "--per-channel")
+    assert run("tune", lenet.model_path(), *options, "-o", tmp_path / "t", "--json", tmp_path / "t.json") == 0
+    figures = json.loads((tmp_path / "t.json").read_text())
+    assert (figures["method"], figures["per_channel"]) == (method, True)
+    assert any(isinstance(layer["weight_fl"], list) for layer in figures["layers"])
+
+
+def test_tuning_methods_that_do_not_exist(tmp_path, digits, capsys):
+    options = ("--calibration", digits, "-o", tmp_path / "t", "--method", "best")
+    assert "paper, max, mse, default, not best" in refused(capsys, "tune", lenet.model_path(), *options)
+    assert not (tmp_path / "t").exists(), "nothing is written"
 
 
 def test_missing_compiler(tmp_path, digits, capsys, monkeypatch):

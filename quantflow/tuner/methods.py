@@ -1,0 +1,58 @@
+"""The tuner's named methods, and the steps of the default one.
+
+`paper` is Qiu et al., FPGA 2016, both phases with the absolute error. `max` (NonOverflow) and `mse` (MinMSE)
+are the two rules of power-of-two quantizers in use, for weights and activations alike. `default` is the
+paper's order of work with the steps below, each of which can be left out.
+"""
+
+from dataclasses import dataclass
+
+from quantflow.errors import UserError
+from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, SQUARED
+
+SQUARED_ERROR = "squared-error"  # fractional lengths of maps (and of weights, without output-error) by squared error
+LEAST_SQUARES = "least-squares"  # the weights are first refitted to the quantized input
+OUTPUT_ERROR = "output-error"  # the weights' fractional length by the error that it makes at the layer's output
+COMPENSATION = "compensation"  # column by column, each column's rounding error is made up for by later columns
+REFINEMENT = "refinement"  # then integer by integer, each taking its best value beside all others
+BIAS_CORRECTION = "bias-correction"  # the mean error at the output goes into the bias
+
+STEPS = (SQUARED_ERROR, LEAST_SQUARES, OUTPUT_ERROR, COMPENSATION, REFINEMENT, BIAS_CORRECTION)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How `tune` chooses: an objective for weights, one for maps, steps from STEPS, and the granularity."""
+
+    weights: str
+    activations: str
+    steps: tuple[str, ...] = ()
+    per_channel: bool = False  # one weight fractional length per output channel, else per layer
+
+    def has(self, step):
+        return step in self.steps
+
+
+_OBJECTIVES = {"paper": ABSOLUTE, "max": MAXIMUM, "mse": SQUARED}
+METHODS = (*_OBJECTIVES, "default")
+
+
+def find_method(name, steps=None, per_channel=False):
+    """The Method of that name; UserError for a name or step that does not exist.
+
+    `steps` are names from STEPS, by default all of them, and only the default method has any. Without
+    steps it is the paper's method.
+    """
+    if name not in METHODS:
+        raise UserError(f"the tuner's methods are {', '.join(METHODS)}, not {name}")
+    if name != "default":
+        if steps:
+            raise UserError(f"steps are chosen for the method default only, not for {name}")
+        objective = _OBJECTIVES[name]
+        return Method(weights=objective, activations=objective, per_channel=per_channel)
+    steps = STEPS if steps is None else tuple(steps)
+    for step in steps:
+        if step not in STEPS:
+            raise UserError(f"the steps of the default method are {', '.join(STEPS)}, not {step}")
+    objective = SQUARED if SQUARED_ERROR in steps else ABSOLUTE
+    return Method(weights=objective, activations=objective, steps=steps, per_channel=per_channel)

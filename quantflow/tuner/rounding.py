@@ -1,0 +1,84 @@
+"""From one layer's float weights to integers: the steps of the tuner's method, in their order."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from quantflow.tuner import methods
+from quantflow.tuner.bias_correction import corrected_bias
+from quantflow.tuner.compensation import compensate
+from quantflow.tuner.least_squares import refit
+from quantflow.tuner.moments import input_moments
+from quantflow.tuner.output_error import least_output_error_fl, nearest
+from quantflow.tuner.refinement import refine
+from quantflow.tuner.weights import fl_per_channel, fl_per_layer, limited_fl, quantize_weights
+
+ON_MOMENTS = (methods.LEAST_SQUARES, methods.OUTPUT_ERROR, methods.COMPENSATION, methods.REFINEMENT)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RoundedWeights:
+    """One layer's weights as integers, and the bias that goes with them, not yet rounded."""
+
+    weight: np.ndarray = field(repr=False)  # int32, shaped like the float weight
+    weight_fl: np.ndarray  # int32 [O]
+    bias: np.ndarray = field(repr=False)  # float [O]
+
+
+def round_weights(layer, maps, input_format, bits, method, slices):
+    """The RoundedWeights of a Convolution or Dense by `method`, a `methods.Method`.
+
+    `maps` are the layer's input on the calibration set (`exact` and `fixed`, [N, C, H, W]), cut into batches
+    by `slices`; they are read only by steps that need them. A layer with more than `moments.MAX_COLUMNS`
+    inputs to an output takes no step that needs second moments.
+    """
+    moments = None
+    if set(method.steps) & {*ON_MOMENTS, methods.BIAS_CORRECTION}:
+        moments = input_moments(layer, maps.exact, maps.fixed, input_format, slices)
+    if moments is None or moments.second is None or not set(method.steps) & set(ON_MOMENTS):
+        weight_fl = _own_fl(layer.weight, layer, bits, method, input_format)
+        weight = quantize_weights(layer.weight, bits, weight_fl)
+    else:
+        weight, weight_fl = _round_on_moments(layer, moments, input_format, bits, method)
+    bias = layer.bias
+    if method.has(methods.BIAS_CORRECTION):
+        bias = corrected_bias(_matrix(layer.weight), _matrix(weight), weight_fl, bias, moments)
+    return RoundedWeights(weight=weight, weight_fl=weight_fl, bias=bias)
+
+
+def _round_on_moments(layer, moments, input_format, bits, method):
+    """Integers and fl of one layer by the steps that need second moments."""
+    if method.has(methods.BIAS_CORRECTION):
+        moments = moments.about_mean()
+    second, weight = moments.second, _matrix(layer.weight)
+    if method.has(methods.LEAST_SQUARES):
+        weight = refit(weight, moments)
+    if method.has(methods.OUTPUT_ERROR):
+        weight_fl = least_output_error_fl(weight, second, bits, method.per_channel)
+        weight_fl = _limited(weight_fl, weight, layer, bits, method, input_format)
+    else:
+        weight_fl = _own_fl(weight, layer, bits, method, input_format)
+    rounded = nearest(weight, weight_fl, bits)
+    if method.has(methods.COMPENSATION):
+        rounded, weight_fl = compensate(weight, weight_fl, second, bits, method.per_channel)
+    if method.has(methods.REFINEMENT):
+        rounded = refine(weight, rounded, weight_fl, second, bits)
+    return rounded.astype(np.int32).reshape(layer.weight.shape), weight_fl
+
+
+def _own_fl(weight, layer, bits, method, input_format):
+    """Fractional lengths by the weights' own error: int32 [O]."""
+    if not method.per_channel:
+        return fl_per_layer(weight, bits, method.weights)
+    return _limited(fl_per_channel(weight, bits, method.weights), weight, layer, bits, method, input_format)
+
+
+def _limited(weight_fl, weight, layer, bits, method, input_format):
+    if not method.per_channel:
+        return weight_fl
+    layer_fl = int(fl_per_layer(weight, bits, method.weights)[0])
+    return limited_fl(weight_fl, layer_fl, weight, layer.bias, input_format.fl)
+
+
+def _matrix(weight):
+    return weight.reshape(len(weight), -1).astype(np.float64)
