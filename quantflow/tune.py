@@ -46,7 +46,7 @@ def tune(
     *,
     activation_bits=8,
     weight_bits=8,
-    method="paper",
+    method="default",
     steps=None,
     per_channel=False,
     progress=None,
@@ -59,8 +59,8 @@ def tune(
     outputs. The input takes the fl that minimises the same sum over the calibration images. Each layer is
     computed once; its accumulators serve all candidates.
 
-    The methods "max", "mse" and "default" choose for other objectives, and "default" by further `steps`,
-    names from `tuner.methods.STEPS` (by default all): see there. With `per_channel` every output channel's
+    The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names
+    from `tuner.methods.STEPS` (by default all): see there. With `per_channel` every output channel's
     weights have their own fl.
 
     `calibration` is float [N, C, H, W] as the network expects it; `activation_bits` and `weight_bits`

@@ -18,7 +18,7 @@ from tests.quantflow.test_tuner import images, small_network
 
 def tuned_pair(bits=4):
     network = small_network()
-    return network, tune(network, images(), activation_bits=bits, weight_bits=bits)
+    return network, tune(network, images(), activation_bits=bits, weight_bits=bits, method="paper")
 
 
 def test_figures_are_those_of_the_definitions():

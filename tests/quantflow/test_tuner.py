@@ -136,7 +136,7 @@ def test_each_channel_is_rounded_at_its_own_fractional_length():
 @pytest.mark.parametrize(("activation_bits", "weight_bits"), [(8, 8), (2, 2), (4, 16), (16, 4), (16, 16)])
 def test_every_choice_is_the_best_there_is(activation_bits, weight_bits):
     network, calibration = small_network(), images()
-    tuned = tune(network, calibration, activation_bits=activation_bits, weight_bits=weight_bits)
+    tuned = tune(network, calibration, activation_bits=activation_bits, weight_bits=weight_bits, method="paper")
     exact, fixed = activations(network, calibration), run(tuned, calibration)
     errors = {fl: quantization_error(calibration, Format(bits=activation_bits, fl=fl)) for fl in range(-20, 30)}
     assert errors[tuned.input.fl] == min(errors.values())
@@ -158,7 +158,7 @@ def test_every_choice_is_the_best_there_is(activation_bits, weight_bits):
 
 def test_the_tuned_network_obeys_the_contract():
     network, calibration = small_network(seed=2), images()
-    tuned = tune(network, calibration, activation_bits=7, weight_bits=5)
+    tuned = tune(network, calibration, activation_bits=7, weight_bits=5, method="paper")
     assert list(tuned.layers) == ["conv1", "conv2", "fc"]
     for name, entry in tuned.layers.items():
         layer, input_format = network[name], tuned.output_format(network[name].inputs[0])
@@ -175,7 +175,7 @@ def test_more_bits_come_closer():
     network, calibration = small_network(), images(20)
     errors = []
     for bits in (3, 6, 10, 16):
-        tuned = tune(network, calibration, activation_bits=bits, weight_bits=bits)
+        tuned = tune(network, calibration, activation_bits=bits, weight_bits=bits, method="paper")
         y = dequantize(run(tuned, calibration)["fc"], tuned.output_format("fc"))
         errors.append(np.abs(y - activations(network, calibration)["fc"]).sum())
     assert errors == sorted(errors, reverse=True)
@@ -191,7 +191,7 @@ def test_worked_by_hand():
     )  # fmt: skip
     network = Network(name="hand", input_name="x", input_shape=(2, 1, 1), layers=(layer,))
     calibration = np.array([0.5, 0.25], np.float32).reshape(1, 2, 1, 1)
-    tuned = tune(network, calibration, activation_bits=4, weight_bits=4)
+    tuned = tune(network, calibration, activation_bits=4, weight_bits=4, method="paper")
     entry = tuned.layers["fc"]
     assert tuned.input == Format(bits=4, fl=3)
     assert (entry.weight.tolist(), entry.weight_fl.tolist(), entry.bias.tolist()) == ([[6, -4]], [3], [8])
