@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from quantflow.capabilities import unsupported
 from quantflow.importer.drafting import draft_model
 from quantflow.importer.files import read_model
 from quantflow.importer.passes import run_passes
@@ -21,7 +22,7 @@ class LayerReport:
     output_shape: tuple[int | None, ...] | None
     macs: int | None  # for one image; None if refused
     parameters: int | None
-    verdict: str  # "ok", "folded into X", "removed", or why it is refused
+    verdict: str  # "ok", "folded into X", "removed", why it is refused, or what only the float engine computes
     supported: bool
 
 
@@ -39,7 +40,7 @@ class Inspection:
 
     @property
     def supported(self):
-        """Whether `load_network` accepts the model."""
+        """Whether the whole way, from tuning to hardware, takes every layer of the model."""
         return not self.problems and all(layer.supported for layer in self.layers)
 
     @property
@@ -89,26 +90,30 @@ def inspect_model(path):
     problems = draft.problems
     if not (problems or draft.steps):
         problems = ("has no layer that computes; a network needs at least one",)
+    float_only = {step.name: reason for step in draft.steps if (reason := unsupported(step)) is not None}
     return Inspection(
         name=draft.name,
         path=draft.model_path,
         opset=model.opset,
         input_name=draft.input_name,
         input_shape=draft.input_shape,
-        layers=tuple(
-            LayerReport(
-                operator=entry.operator,
-                name=entry.name,
-                input_shape=entry.input_shape,
-                output_shape=entry.output_shape,
-                macs=entry.macs,
-                parameters=entry.parameters,
-                verdict=entry.verdict,
-                supported=not entry.refused,
-            )
-            for entry in draft.entries.values()
-        ),
+        layers=tuple(_report(entry, float_only.get(entry.name)) for entry in draft.entries.values()),
         problems=problems,
+    )
+
+
+def _report(entry, float_only):
+    """The report of one node; `float_only` is what the fixed-point side lacks for it, if anything."""
+    verdict = entry.verdict if float_only is None or entry.refused else f"{float_only}: float engine only, so far"
+    return LayerReport(
+        operator=entry.operator,
+        name=entry.name,
+        input_shape=entry.input_shape,
+        output_shape=entry.output_shape,
+        macs=entry.macs,
+        parameters=entry.parameters,
+        verdict=verdict,
+        supported=not entry.refused and float_only is None,
     )
 
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from quantflow import float_engine
+from quantflow.capabilities import unsupported
 from quantflow.errors import UserError
 from quantflow.graph import Add, AveragePool, Convolution, Pad
 from quantflow.importer import inspect_model, load_network
@@ -38,7 +39,8 @@ def smooth(rng, *shape):
 def test_it_agrees_with_onnxruntime(parts, draw):
     path = data_folder(*parts)
     inspection, network = inspect_model(path), load_network(path)
-    assert inspection.supported
+    assert inspection.supported == all(unsupported(layer) is None for layer in network.layers)
+    assert all(row.supported or "float engine only" in row.verdict for row in inspection.layers)
     assert (inspection.macs, inspection.parameters) == (network.macs, network.parameters)
     model, rng = onnx.load(path), np.random.default_rng(1)
     sizes = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]
