@@ -52,6 +52,7 @@ def measure(network, calibration, x, y, weight_bits, options):
 
 
 def main():
+    """Measure as the command line says and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", help="folder that holds mnist/mnist.npz and mnist/lenet_caffe.onnx")
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 4, 3, 2], help="weight bits")
