@@ -1,21 +1,19 @@
 """`quantflow demo`: the whole way, with the embedded LeNet-5 and real digits."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from quantflow import lenet, tuned_file
-from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json, write_text
+from quantflow.commands.console import JsonOption, add_row, console, examples, table, write_json, write_text
 from quantflow.commands.generate import generate
 from quantflow.commands.simulate import simulate
-from quantflow.commands.tune import tuning_figures
+from quantflow.commands.tune import tune_and_evaluate
+from quantflow.datasets import Dataset
 from quantflow.errors import UserError
-from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
 from quantflow.report import render
-from quantflow.tune import tune
 from quantflow.wording import count, fractional_lengths, percent
 
 NAME = "demo"
@@ -32,13 +30,13 @@ def run(
     """Tune the embedded LeNet-5, generate its accelerator, simulate real digits, write a report."""
     import boards
 
-    (calibration, _), (x, y) = lenet.demo_images()
-    if images > len(x):
-        raise UserError(f"the demonstration has {len(x)} digits to simulate, not {images}")
+    calibration, scored = (Dataset(images=x, labels=y) for x, y in lenet.demo_images())
+    if images > len(scored):
+        raise UserError(f"the demonstration has {len(scored)} digits to simulate, not {images}")
     network = load_network(lenet.model_path())
-    tuning = _tune(network, calibration, x, y, output / "tuned")
+    tuning = tune_and_evaluate(network, calibration, scored, output / "tuned")
     build = generate(tuned_file.load(output / "tuned"), board or boards.DEFAULT, output / "build")
-    result = simulate(output / "build", x[:images])
+    result = simulate(output / "build", scored.images[:images])
     figures = {"tuning": tuning, "build": build, "simulation": result.to_json()}
     write_text(output / "report.html", render(name="LeNet-5", **figures))
     write_json(output / "figures.json", figures)
@@ -48,17 +46,6 @@ def run(
     if not result.bit_exact:
         console.print(f"first mismatch: {result.first_mismatch}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
-
-
-def _tune(network, calibration, x, y, folder):
-    start = time.perf_counter()
-    with progress(f"tuning on {len(calibration)} digits") as report:
-        quantized = tune(network, calibration, progress=report)
-    seconds = time.perf_counter() - start
-    with progress(f"evaluating on {len(x):,} digits"):
-        evaluation = evaluate(network, quantized, x, y)
-    tuned_file.save(quantized, folder)
-    return tuning_figures(evaluation, quantized, seconds)
 
 
 def _show(figures):

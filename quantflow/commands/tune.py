@@ -58,24 +58,23 @@ def run(
     network = load_network(model)
     images = load_dataset(calibration, network.input_shape)
     test = images if evaluate_on is None else load_dataset(evaluate_on, network.input_shape)
-    start = time.perf_counter()
-    with progress("tuning") as report:
-        bits = {"activation_bits": activation_bits, "weight_bits": weight_bits}
-        choice = {"method": method, "per_channel": per_channel}
-        quantized = tune(network, images.images, **bits, **choice, progress=report)
-    seconds = time.perf_counter() - start
-    with progress("evaluating"):
-        evaluation = evaluate(network, quantized, test.images, test.labels)
-    tuned_file.save(quantized, output)
-    figures = {**choice, **tuning_figures(evaluation, quantized, seconds)}
+    bits = {"activation_bits": activation_bits, "weight_bits": weight_bits}
+    choice = {"method": method, "per_channel": per_channel}
+    figures = {**choice, **tune_and_evaluate(network, images, test, output, **bits, **choice)}
     write_json(json, figures)
     show(figures)
     console.print(f"tuned network in {output}", markup=False, highlight=False)
 
 
-def tuning_figures(evaluation, quantized, seconds):
-    """What `--json` writes."""
-    values = evaluation.to_json()
+def tune_and_evaluate(network, calibration, test, output, **options):
+    """Tune on the Dataset `calibration`, evaluate on `test`, save to the folder `output`: figures for JSON."""
+    start = time.perf_counter()
+    with progress(f"tuning on {len(calibration):,} images") as report:
+        quantized = tune(network, calibration.images, **options, progress=report)
+    seconds = time.perf_counter() - start
+    with progress(f"evaluating on {len(test):,} images"):
+        values = evaluate(network, quantized, test.images, test.labels).to_json()
+    tuned_file.save(quantized, output)
     return {
         **{key: values[key] for key in ("images", "float_top1", "fixed_top1", "agreement")},
         "seconds": seconds,
