@@ -1,19 +1,40 @@
-"""The tuned network: a float network's structure with integers in place of its numbers."""
+"""The tuned network: a float network's structure with integers in place of its numbers.
+
+A layer has weights (Convolution, Dense), or it has none but makes values that need a format of their own
+(Add, AveragePool, Concat, Activation), or it only moves values and keeps its input's format.
+"""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from quantflow.arithmetic import Format
-from quantflow.graph import Network
+from quantflow.graph import (
+    Activation,
+    Add,
+    AveragePool,
+    Concat,
+    Convolution,
+    Dense,
+    MaxPool,
+    Network,
+    Pad,
+    Reshape,
+    Slice,
+)
+
+WEIGHTED = (Convolution, Dense)
+REQUANTIZED = (Activation, Add, AveragePool, Concat)  # without weights, with a format of their own
+MOVING = (MaxPool, Pad, Reshape, Slice)  # keep their input's format
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QuantizedLayer:
     """The integers of one convolution or fully connected layer.
 
-    acc = sum(x_q * weight) + bias has fractional length `input fl + weight_fl[o]`; the output is
-    `saturate(relu?(round_half_even_shift(acc, shift[o])))` with
+    acc = sum(x_q * weight) + bias, and with a residual input + (r_q << (accumulator fl - residual fl)), has
+    fractional length `input fl + weight_fl[o]`, at least the residual's; the output is
+    `clip(round_half_even_shift(acc, shift[o]))` to the range of `output` and of the layer's activation, with
     `shift[o] = input fl + weight_fl[o] - output.fl >= 0`.
     """
 
@@ -28,11 +49,16 @@ class QuantizedLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QuantizedNetwork:
-    """A network and its integers. Max pooling layers have no entry: they keep their input's format."""
+    """A network and its integers: an entry in `layers` or in `formats` for all but the MOVING layers."""
 
     network: Network
     input: Format
-    layers: dict[str, QuantizedLayer]
+    layers: dict[str, QuantizedLayer]  # of the layers with weights, by name
+    formats: dict[str, Format] = field(default_factory=dict)  # of the outputs of REQUANTIZED layers, by name
+    # How it was chosen (method, steps, calibration images, ...), in what JSON knows: kept in the file, no part
+    # of the arithmetic.
+    tuning: dict = field(default_factory=dict)
+    edits: tuple[str, ...] = ()  # what `tuned_file.load` found set by hand, a sentence each
 
     def output_format(self, name):
         """Format of the map that layer `name` (or the network's input) produces."""
@@ -40,4 +66,6 @@ class QuantizedNetwork:
             return self.input
         if name in self.layers:
             return self.layers[name].output
+        if name in self.formats:
+            return self.formats[name]
         return self.output_format(self.network[name].inputs[0])
