@@ -30,7 +30,7 @@ def measure(model, calibration, images, *, calibration_count=None, activation_bi
     start = time.perf_counter()
     tuned = tune(network, calibration_set.images, activation_bits=activation_bits, weight_bits=weight_bits)
     tune_end = time.perf_counter()
-    evaluation = evaluate(network, tuned, evaluation_set.images, evaluation_set.labels)
+    evaluation = evaluate(tuned, evaluation_set.images, evaluation_set.labels)
     return {
         "model": str(model),
         "activation_bits": activation_bits,

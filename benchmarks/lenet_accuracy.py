@@ -36,7 +36,7 @@ def main():
         quantized = tune(network, calibration, activation_bits=activation_bits, weight_bits=weight_bits)
         seconds = time.perf_counter() - start
         entry = {"activation_bits": activation_bits, "weight_bits": weight_bits, "tune_seconds": round(seconds, 2)}
-        figures.append(entry | evaluate(network, quantized, x, y).to_json())
+        figures.append(entry | evaluate(quantized, x, y).to_json())
     print(json.dumps({"network": "LeNet-5", "calibration_images": len(calibration), "widths": figures}, indent=2))
 
 

@@ -41,12 +41,12 @@ def measure(network, calibration, x, y, weight_bits, options):
     start = time.perf_counter()
     quantized = tune(network, calibration, weight_bits=weight_bits, **options)
     seconds = time.perf_counter() - start
-    evaluation = evaluate(network, quantized, x, y)
+    evaluation = evaluate(quantized, x, y)
     return {
         "agreement": evaluation.agreement,
         "fixed_top1": evaluation.fixed_top1,
         "float_top1": evaluation.float_top1,
-        "output_sqnr_db": round(evaluation.layers[-1].sqnr_db, 2),
+        "output_sqnr_db": round(evaluation.output_sqnr_db, 2),
         "tune_seconds": round(seconds, 2),
     }
 

@@ -1,125 +1,136 @@
 """What quantization costs: accuracy, agreement and signal-to-noise ratio, float against fixed point."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
-from quantflow.arithmetic import Format, dequantize, quantize
+from quantflow import accumulation, float_engine
+from quantflow.arithmetic import dequantize, quantize
+from quantflow.classification import TOP_FIVE_CLASSES, answers, confusion_matrix, confusions, ranks
 from quantflow.datasets import check_images
 from quantflow.errors import UserError
-from quantflow.float_engine import activations
-from quantflow.integer_engine import batches, run_integers, working_bytes
+from quantflow.evaluation import Evaluation, LayerEvaluation, WeightFigures
+from quantflow.integer_engine import batches, run_layer, working_bytes
+from quantflow.quantized import MOVING
+from quantflow.size import bias_bits, parameter_bytes
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerEvaluation:
-    """One layer's formats, and how far its fixed-point output is from the float output."""
+def evaluate(quantized, images, labels=None, *, progress=None):
+    """Run a tuned network beside the float network that it was made from: an Evaluation.
 
-    name: str
-    weight_bits: int
-    weight_fl: tuple[int, ...]  # of each output channel
-    activation: Format  # of the output
-    signal: float  # sum x^2 of the float output over all images
-    noise: float  # sum (x - x_fixed)^2
-    saturated: float  # share of the output's values at either end of the format's range
-
-    @property
-    def sqnr_db(self):
-        """10 log10(signal / noise) in decibels: infinite without noise, minus infinity without signal."""
-        if self.noise == 0:
-            return math.inf
-        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
-
-    def to_json(self):
-        """A dict; `weight_fl` is a number where all channels agree, `sqnr_db` null where not finite."""
-        uniform = len(set(self.weight_fl)) == 1
-        return {
-            "name": self.name,
-            "weight_bits": self.weight_bits,
-            "weight_fl": self.weight_fl[0] if uniform else list(self.weight_fl),
-            "activation_bits": self.activation.bits,
-            "activation_fl": self.activation.fl,
-            "sqnr_db": self.sqnr_db if math.isfinite(self.sqnr_db) else None,
-            "saturated": self.saturated,
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Fractions of the images, and one entry for each layer that has weights."""
-
-    images: int
-    float_top1: float | None  # None without labels
-    fixed_top1: float | None
-    agreement: float  # float and fixed-point network name the same class
-    layers: tuple[LayerEvaluation, ...]
-
-    def to_json(self):
-        return {
-            "images": self.images,
-            "float_top1": self.float_top1,
-            "fixed_top1": self.fixed_top1,
-            "agreement": self.agreement,
-            "layers": [layer.to_json() for layer in self.layers],
-        }
-
-
-def evaluate(network, quantized, images, labels=None):
-    """Run both networks on `images` (float [N, C, H, W]): an Evaluation.
-
-    A network's answer is the index of its greatest output, the first among equals, over the flattened
-    output map. `labels` are N integers below the number of outputs, or None. Raises UserError for images
-    of another shape or not finite, and for labels that are not that.
+    `images` are float [N, C, H, W], `labels` N integers below the number of outputs, or None. A network's
+    answer is the index of its greatest output, the first among equals, over the flattened output map.
+    Images go through both networks in batches; a map is dropped after its last reader. `progress`, if
+    given, is called as `progress(images done, images, "images")` after each batch. Raises UserError for
+    images of another shape or not finite, and for labels that are not that.
     """
+    network = quantized.network
     images = check_images(images, network.input_shape, "the evaluation set")
     labels = None if labels is None else _check_labels(network, labels, len(images))
-    answers = {"float": [], "fixed": []}
-    sums = {name: np.zeros(3) for name in quantized.layers}  # signal, noise, saturated values
+    compared = [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
+    sums = {name: np.zeros(4) for name in (*compared, network.layers[-1].name)}
+    found = []
     for batch in batches(len(images), _image_bytes(network)):
-        exact = activations(network, images[batch])
-        fixed = run_integers(quantized, quantize(images[batch], quantized.input), keep=True)
-        for name, layer in quantized.layers.items():
-            sums[name] += _deviation(exact[name], fixed[name], layer.output)
-        last = network.layers[-1].name
-        answers["float"].append(_answer(exact[last]))
-        answers["fixed"].append(_answer(fixed[last]))
-    float_answers, fixed_answers = (np.concatenate(parts) for parts in answers.values())
+        exact, fixed = _outputs(quantized, images[batch], sums)
+        found.append(_answers(exact, fixed, None if labels is None else labels[batch]))
+        if progress is not None:
+            progress(batch.stop, len(images), "images")
+    layers = tuple(_layer_evaluation(quantized, name, sums[name], len(images)) for name in compared)
     return Evaluation(
         images=len(images),
-        float_top1=None if labels is None else float(np.mean(float_answers == labels)),
-        fixed_top1=None if labels is None else float(np.mean(fixed_answers == labels)),
-        agreement=float(np.mean(float_answers == fixed_answers)),
-        layers=tuple(_layer_evaluation(network, quantized.layers[name], *sums[name], len(images)) for name in sums),
+        input=layers[0],
+        layers=layers[1:],
+        output_signal=float(sums[network.layers[-1].name][0]),
+        output_noise=float(sums[network.layers[-1].name][1]),
+        **_classification(np.concatenate(found, axis=1), math.prod(network.output_shape), labels is not None),
     )
 
 
-def _deviation(exact, fixed, format):
-    """Sum of squares of the float map, of the difference, and the number of values at the range's ends."""
-    exact = exact.astype(np.float64)
-    difference = exact - dequantize(fixed, format)
-    saturated = np.count_nonzero((fixed == format.min) | (fixed == format.max))
-    return np.array([np.sum(exact**2), np.sum(difference**2), saturated])
+def _outputs(quantized, x, sums):
+    """Both networks' output maps for the images `x`; adds each map's figures to its entry of `sums`."""
+    network = quantized.network
+    last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
+    exact = {network.input_name: x}
+    fixed = {network.input_name: quantize(x, quantized.input).astype(np.float32)}
+    _add_deviation(sums, network.input_name, exact, fixed, quantized.input)
+    for layer in network.layers:
+        exact[layer.name] = float_engine.apply(layer, *(exact[name] for name in layer.inputs))
+        fixed[layer.name] = run_layer(quantized, layer, *(fixed[name] for name in layer.inputs))
+        _add_deviation(sums, layer.name, exact, fixed, quantized.output_format(layer.name))
+        for name in set(layer.inputs):
+            if last_reader[name] == layer.name:
+                del exact[name], fixed[name]
+    return exact[network.layers[-1].name], fixed[network.layers[-1].name]
 
 
-def _layer_evaluation(network, layer, signal, noise, saturated, images):
+def _add_deviation(sums, name, exact, fixed, format):
+    """Sums of squares of the float map and of the difference; counts of values at the range's ends and of zeros."""
+    if name not in sums:
+        return
+    fixed = fixed[name].ravel()
+    signal = exact[name].ravel().astype(np.float64)
+    noise = signal - dequantize(fixed, format)
+    saturated = np.count_nonzero(fixed == format.max)
+    if format.min < 0:
+        saturated += np.count_nonzero(fixed == format.min)
+    sums[name] += (signal @ signal, noise @ noise, saturated, fixed.size - np.count_nonzero(fixed))
+
+
+def _answers(exact, fixed, labels):
+    """Integers [2, N]: each network's answer; with labels [4, N], the label's rank in each as well."""
+    maps = (exact, fixed)
+    found = [answers(outputs) for outputs in maps]
+    return np.array(found if labels is None else [*found, *(ranks(outputs, labels) for outputs in maps)])
+
+
+def _classification(found, classes, labelled):
+    """The Evaluation's figures about answers, from what `_answers` gave for all images."""
+    exact, fixed = found[:2]
+    five = labelled and classes >= TOP_FIVE_CLASSES
+    return {
+        "classes": classes,
+        "agreement": float(np.mean(exact == fixed)),
+        "float_top1": float(np.mean(found[2] == 0)) if labelled else None,
+        "fixed_top1": float(np.mean(found[3] == 0)) if labelled else None,
+        "float_top5": float(np.mean(found[2] < 5)) if five else None,
+        "fixed_top5": float(np.mean(found[3] < 5)) if five else None,
+        "confusion_matrix": confusion_matrix(exact, fixed, classes),
+        "confusions": confusions(exact, fixed),
+    }
+
+
+def _layer_evaluation(quantized, name, sums, images):
+    network = quantized.network
+    signal, noise, saturated, zeros = map(float, sums)
+    layer = None if name == network.input_name else network[name]
+    values = images * math.prod(network.input_shape if layer is None else layer.output_shape)
     return LayerEvaluation(
-        name=layer.name,
-        weight_bits=layer.weight_bits,
-        weight_fl=tuple(int(fl) for fl in layer.weight_fl),
-        activation=layer.output,
-        signal=float(signal),
-        noise=float(noise),
-        saturated=float(saturated) / (images * math.prod(network[layer.name].output_shape)),
+        name=name,
+        kind="Input" if layer is None else type(layer).__name__,
+        output=quantized.output_format(name),
+        weights=_weight_figures(quantized.layers[name]) if name in quantized.layers else None,
+        accumulator_bits=None if layer is None else accumulation.sum_bits(quantized, layer),
+        signal=signal,
+        noise=noise,
+        saturated=saturated / values,
+        zeros=zeros / values,
     )
 
 
-def _answer(outputs):
-    return outputs.reshape(len(outputs), -1).argmax(axis=1)
+def _weight_figures(quantized_layer):
+    weight, high = quantized_layer.weight, 1 << (quantized_layer.weight_bits - 1)
+    return WeightFigures(
+        bits=quantized_layer.weight_bits,
+        fl=tuple(int(fl) for fl in quantized_layer.weight_fl),
+        bias_bits=bias_bits(quantized_layer),
+        bytes=parameter_bytes(quantized_layer),
+        saturated=float(np.mean((weight == high - 1) | (weight == -high))),
+        zeros=float(np.mean(weight == 0)),
+    )
 
 
 def _image_bytes(network):
-    """Memory of one image while all maps of both networks are kept."""
+    """Memory of one image while all maps of both networks are kept, an upper bound of what is."""
     maps = sum(math.prod(layer.output_shape) for layer in network.layers)
     return 8 * maps + max(map(working_bytes, network.layers))
 

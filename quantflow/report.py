@@ -5,7 +5,7 @@ import re
 from importlib import resources
 
 from quantflow.errors import UserError
-from quantflow.wording import count, decibels, fractional_lengths, percent
+from quantflow.wording import count, fractional_lengths, percent, sqnr
 
 # Colours that stand for the page's own, so that plots follow its light and dark themes.
 INK, BAR, MUTED = "#010101", "#020202", "#030303"
@@ -26,7 +26,7 @@ def render(*, name, tuning, build, simulation):
     except ImportError:
         raise UserError("the report needs jinja2 and matplotlib: pip install 'quantflow[report]'") from None
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(percent=percent, count=count, decibels=decibels, lengths=fractional_lengths)
+    environment.filters.update(percent=percent, count=count, sqnr=sqnr, lengths=fractional_lengths)
     template = resources.files("quantflow").joinpath("templates/report.html").read_text(encoding="utf-8")
     return environment.from_string(template).render(
         name=name,
@@ -57,7 +57,7 @@ def _stage_of(name, stages):
 
 def _sqnr_plot(layers):
     values = [layer["sqnr_db"] or 0 for layer in layers]
-    labels = [decibels(layer["sqnr_db"]) for layer in layers]
+    labels = [sqnr(layer) for layer in layers]
     return _bar_plot([layer["name"] for layer in layers], values, labels, "SQNR against float (dB)")
 
 

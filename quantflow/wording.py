@@ -12,12 +12,30 @@ def percent(fraction, digits=2):
 
 
 def decibels(value):
-    """30.761 as "30.8 dB"; no figure means no noise."""
-    return "exact" if value is None else f"{value:.1f} dB"
+    """30.761 as "30.8 dB"; nothing where there is no figure."""
+    return "" if value is None else f"{value:.1f} dB"
+
+
+def sqnr(figures, prefix=""):
+    """A layer's signal-to-noise ratio: "30.8 dB", "exact" without noise, "no signal" where the float map is zero.
+
+    With the prefix "output_" that of a network's output.
+    """
+    value = figures[f"{prefix}sqnr_db"]
+    if value is not None:
+        return decibels(value)
+    return "exact" if figures.get(f"{prefix}exact", True) else "no signal"
 
 
 def fractional_lengths(lengths):
-    """A layer's fractional length: "7", or "5 to 8" where its output channels differ."""
+    """A layer's fractional length: "7", or "5 to 8" where its output channels differ; nothing without weights."""
+    if lengths is None:
+        return ""
     if isinstance(lengths, int):
         return str(lengths)
     return f"{min(lengths)} to {max(lengths)}"
+
+
+def width(bits, signed=True):
+    """A width: "8", or "u8" where the numbers are unsigned; nothing where there is none."""
+    return "" if bits is None else f"{'' if signed else 'u'}{bits}"

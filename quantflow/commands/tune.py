@@ -12,7 +12,7 @@ from quantflow.datasets import load_dataset
 from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
 from quantflow.tune import tune
-from quantflow.wording import decibels, fractional_lengths, percent
+from quantflow.wording import count, decibels, fractional_lengths, percent, sqnr, width
 
 NAME = "tune"
 EXAMPLES = examples(
@@ -72,33 +72,55 @@ def tune_and_evaluate(network, calibration, test, output, **options):
     with progress(f"tuning on {len(calibration):,} images") as report:
         quantized = tune(network, calibration.images, **options, progress=report)
     seconds = time.perf_counter() - start
-    with progress(f"evaluating on {len(test):,} images"):
-        values = evaluate(network, quantized, test.images, test.labels).to_json()
+    with progress(f"evaluating on {len(test):,} images") as report:
+        values = evaluate(quantized, test.images, test.labels, progress=report).to_json()
     tuned_file.save(quantized, output)
-    return {
-        **{key: values[key] for key in ("images", "float_top1", "fixed_top1", "agreement")},
-        "seconds": seconds,
-        "input": {"activation_bits": quantized.input.bits, "activation_fl": quantized.input.fl},
-        "layers": values["layers"],
-    }
+    return {**values, "seconds": seconds}
 
 
 def show(figures):
-    """Print the figures: one row a layer, then accuracy."""
-    rows = table("layer", "weight bits", "weight fl", "output bits", "output fl", "SQNR", "saturated")
-    entry = figures["input"]
-    add_row(rows, "(input)", "", "", entry["activation_bits"], entry["activation_fl"], "", "")
-    for layer in figures["layers"]:
-        weight = (layer["weight_bits"], fractional_lengths(layer["weight_fl"]))
-        activation = (layer["activation_bits"], layer["activation_fl"])
-        noise = (decibels(layer["sqnr_db"]), percent(layer["saturated"]))
-        add_row(rows, layer["name"], *weight, *activation, *noise)
-    console.print(rows)
-    accuracy = ""
-    if figures["float_top1"] is not None:
-        accuracy = f"float {percent(figures['float_top1'])}, fixed {percent(figures['fixed_top1'])}, "
-    console.print(
-        f"{accuracy}agreement {percent(figures['agreement'])} on {figures['images']:,} images; "
-        f"tuned in {figures['seconds']:.1f} s",
-        highlight=False,
-    )
+    """Print the figures: one row a layer, what the steps gained where that is known, then accuracy."""
+    console.print(layer_table(figures))
+    if any(layer.get("steps") for layer in figures["layers"]):
+        console.print(step_table(figures["layers"]))
+    console.print(f"{accuracy(figures)}; tuned in {figures['seconds']:.1f} s", highlight=False)
+
+
+def layer_table(figures):
+    """One row a layer, the network's input first: weights, output, accumulator, noise."""
+    rows = table("layer", "weights", "fl", "output", "fl", "accumulator", "SQNR", "saturated", "zeros")
+    for layer in (figures["input"], *figures["layers"]):
+        add_row(
+            rows,
+            layer["name"],
+            width(layer["weight_bits"]),
+            fractional_lengths(layer["weight_fl"]),
+            width(layer["activation_bits"], layer["activation_signed"]),
+            layer["activation_fl"],
+            width(layer["accumulator_bits"]),
+            sqnr(layer),
+            percent(layer["saturated"]),
+            percent(layer["zeros"], 1),
+        )
+    return rows
+
+
+def step_table(layers):
+    """One row a layer: what each step left of the noise at its output, in decibels below the float output."""
+    steps = list(dict.fromkeys(step for layer in layers for step in layer.get("steps") or ()))
+    rows = table("SQNR after", *steps, title="\nWhat each step gives at the layer's output")
+    for layer in layers:
+        if layer.get("steps"):
+            add_row(rows, layer["name"], *(decibels(layer["steps"].get(step)) for step in steps))
+    return rows
+
+
+def accuracy(figures):
+    """The network's figures in one line."""
+    parts = []
+    for name, key in (("top-1", "top1"), ("top-5", "top5")):
+        if figures[f"float_{key}"] is not None:
+            parts.append(f"{name} float {percent(figures[f'float_{key}'])}, fixed {percent(figures[f'fixed_{key}'])}")
+    parts.append(f"agreement {percent(figures['agreement'])} on {figures['images']:,} images")
+    parts.append(f"output {sqnr(figures, 'output_')}")
+    return "; ".join([*parts, f"{count(figures['parameter_bytes'])} bytes of parameters"])

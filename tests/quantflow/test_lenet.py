@@ -61,7 +61,7 @@ def test_accuracy_on_the_official_test_images(network, demo, mnist):
     """At least 98.8 % in float; 8/8 bits, tuned on the demonstration's digits, within 0.1 points."""
     (calibration, _), _ = demo
     x, labels = digits.as_input(mnist["x_test"]), mnist["y_test"].astype(np.int64)
-    evaluation = evaluate(network, tune(network, calibration), x, labels)
+    evaluation = evaluate(tune(network, calibration), x, labels)
     assert evaluation.images == 10_000
     assert evaluation.float_top1 >= 0.988
     assert abs(evaluation.fixed_top1 - evaluation.float_top1) <= 0.001

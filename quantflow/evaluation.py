@@ -1,0 +1,129 @@
+"""The figures of a tuned network beside its float network, as `evaluate` measures them."""
+
+import math
+from dataclasses import dataclass
+
+from quantflow.arithmetic import Format
+
+
+def sqnr_db(signal, noise):
+    """10 log10(signal / noise) in decibels: infinite without noise, minus infinity without signal."""
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
+
+
+def finite(value):
+    """The number, or None where JSON has no number for it."""
+    return value if math.isfinite(value) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFigures:
+    """A layer's weights and biases."""
+
+    bits: int  # of a weight
+    fl: tuple[int, ...]  # of each output channel's weights
+    bias_bits: int  # the narrowest width that holds every bias
+    bytes: int  # of weights and biases, each at its width
+    saturated: float  # share of the weights that are the greatest or the least integer of their width
+    zeros: float  # share of the weights that are 0
+
+    def to_json(self):
+        """A dict; `weight_fl` is a number where all channels agree."""
+        return {
+            "weight_bits": self.bits,
+            "weight_fl": self.fl[0] if len(set(self.fl)) == 1 else list(self.fl),
+            "weight_saturated": self.saturated,
+            "weight_zeros": self.zeros,
+            "bias_bits": self.bias_bits,
+            "parameter_bytes": self.bytes,
+        }
+
+
+NO_WEIGHTS = dict.fromkeys(
+    ("weight_bits", "weight_fl", "weight_saturated", "weight_zeros", "bias_bits", "parameter_bytes")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEvaluation:
+    """One layer's formats, and how far its fixed-point output is from the float output.
+
+    Saturated is a value that is the format's greatest integer, or its least where that is below 0: the 0 that
+    a ReLU makes is none.
+    """
+
+    name: str
+    kind: str  # its class in `quantflow.graph`, or "Input"
+    output: Format
+    weights: WeightFigures | None = None
+    accumulator_bits: int | None = None  # that no input can overflow; None for the network's input
+    signal: float  # sum x^2 of the float output over all images
+    noise: float  # sum (x - x_fixed)^2
+    saturated: float  # share of the output's values
+    zeros: float  # share of the output's values that are 0
+
+    @property
+    def sqnr_db(self):
+        """Signal-to-quantization-noise ratio: infinite without noise, minus infinity without signal."""
+        return sqnr_db(self.signal, self.noise)
+
+    def to_json(self):
+        """A dict; `sqnr_db` is null where not finite, which `exact` tells apart: true without noise."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            **(NO_WEIGHTS if self.weights is None else self.weights.to_json()),
+            "activation_bits": self.output.bits,
+            "activation_fl": self.output.fl,
+            "activation_signed": self.output.signed,
+            "accumulator_bits": self.accumulator_bits,
+            "sqnr_db": finite(self.sqnr_db),
+            "exact": self.noise == 0,
+            "saturated": self.saturated,
+            "zeros": self.zeros,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Fractions of the images, and one entry for each layer that chooses a format."""
+
+    images: int
+    classes: int
+    float_top1: float | None  # None without labels
+    fixed_top1: float | None
+    float_top5: float | None  # None without labels, and where the classes are fewer than ten
+    fixed_top5: float | None
+    agreement: float  # float and fixed-point network name the same class
+    confusion_matrix: list | None  # counts [float's class][fixed point's]; None for more than 100 classes
+    confusions: list  # the 20 most frequent (float's class, fixed point's, count) of different classes
+    output_signal: float  # sum x^2 of the float network's output
+    output_noise: float  # sum (x - x_fixed)^2
+    input: LayerEvaluation
+    layers: tuple[LayerEvaluation, ...]
+
+    @property
+    def output_sqnr_db(self):
+        """Signal-to-quantization-noise ratio of the network's output."""
+        return sqnr_db(self.output_signal, self.output_noise)
+
+    @property
+    def parameter_bytes(self):
+        """Bytes of all weights and biases, each at its own width."""
+        return sum(layer.weights.bytes for layer in self.layers if layer.weights is not None)
+
+    def to_json(self):
+        """A dict with every figure."""
+        names = ("images", "classes", "float_top1", "fixed_top1", "float_top5", "fixed_top5", "agreement")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "output_sqnr_db": finite(self.output_sqnr_db),
+            "output_exact": self.output_noise == 0,
+            "parameter_bytes": self.parameter_bytes,
+            "confusion_matrix": self.confusion_matrix,
+            "confusions": [dict(zip(("float", "fixed", "count"), entry, strict=True)) for entry in self.confusions],
+            "input": self.input.to_json(),
+            "layers": [layer.to_json() for layer in self.layers],
+        }

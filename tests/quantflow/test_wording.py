@@ -1,0 +1,22 @@
+"""How figures read."""
+
+from quantflow import wording
+
+
+def test_figures():
+    assert wording.count(12345.4) == "12,345" and wording.count(None) == ""
+    assert wording.percent(0.98765) == "98.77 %" and wording.percent(None) == ""
+    assert wording.decibels(-30.761) == "-30.8 dB" and wording.decibels(None) == ""
+
+
+def test_no_noise_and_no_signal_are_two_things():
+    assert wording.sqnr({"sqnr_db": 12.345, "exact": False}) == "12.3 dB"
+    assert wording.sqnr({"sqnr_db": None, "exact": True}) == "exact"
+    assert wording.sqnr({"sqnr_db": None, "exact": False}) == "no signal"
+    assert wording.sqnr({"output_sqnr_db": None, "output_exact": False}, "output_") == "no signal"
+
+
+def test_formats():
+    assert [wording.width(8), wording.width(8, signed=False), wording.width(None)] == ["8", "u8", ""]
+    lengths = [wording.fractional_lengths(value) for value in (7, [5, 8, 6], -2, None)]
+    assert lengths == ["7", "5 to 8", "-2", ""]
