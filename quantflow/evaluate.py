@@ -4,15 +4,14 @@ import math
 
 import numpy as np
 
-from quantflow import accumulation, float_engine
+from quantflow import float_engine
 from quantflow.arithmetic import dequantize, quantize
+from quantflow.choices import choices
 from quantflow.classification import TOP_FIVE_CLASSES, answers, confusion_matrix, confusions, ranks
 from quantflow.datasets import check_images
 from quantflow.errors import UserError
-from quantflow.evaluation import Evaluation, LayerEvaluation, WeightFigures
+from quantflow.evaluation import Evaluation, LayerEvaluation
 from quantflow.integer_engine import batches, run_layer, working_bytes
-from quantflow.quantized import MOVING
-from quantflow.size import bias_bits, parameter_bytes
 
 
 def evaluate(quantized, images, labels=None, *, progress=None):
@@ -27,15 +26,15 @@ def evaluate(quantized, images, labels=None, *, progress=None):
     network = quantized.network
     images = check_images(images, network.input_shape, "the evaluation set")
     labels = None if labels is None else _check_labels(network, labels, len(images))
-    compared = [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
-    sums = {name: np.zeros(4) for name in (*compared, network.layers[-1].name)}
+    compared = choices(quantized)
+    sums = {name: np.zeros(4) for name in (*(entry.name for entry in compared), network.layers[-1].name)}
     found = []
     for batch in batches(len(images), _image_bytes(network)):
         exact, fixed = _outputs(quantized, images[batch], sums)
         found.append(_answers(exact, fixed, None if labels is None else labels[batch]))
         if progress is not None:
             progress(batch.stop, len(images), "images")
-    layers = tuple(_layer_evaluation(quantized, name, sums[name], len(images)) for name in compared)
+    layers = tuple(_layer_evaluation(quantized, entry, sums[entry.name], len(images)) for entry in compared)
     return Evaluation(
         images=len(images),
         input=layers[0],
@@ -89,6 +88,8 @@ def _classification(found, classes, labelled):
     five = labelled and classes >= TOP_FIVE_CLASSES
     return {
         "classes": classes,
+        "float_answers": exact,
+        "fixed_answers": fixed,
         "agreement": float(np.mean(exact == fixed)),
         "float_top1": float(np.mean(found[2] == 0)) if labelled else None,
         "fixed_top1": float(np.mean(found[3] == 0)) if labelled else None,
@@ -99,33 +100,14 @@ def _classification(found, classes, labelled):
     }
 
 
-def _layer_evaluation(quantized, name, sums, images):
+def _layer_evaluation(quantized, entry, sums, images):
+    """The LayerEvaluation of the LayerChoices `entry`, from the sums over all images."""
     network = quantized.network
+    shape = network.input_shape if entry.name == network.input_name else network[entry.name].output_shape
     signal, noise, saturated, zeros = map(float, sums)
-    layer = None if name == network.input_name else network[name]
-    values = images * math.prod(network.input_shape if layer is None else layer.output_shape)
+    values = images * math.prod(shape)
     return LayerEvaluation(
-        name=name,
-        kind="Input" if layer is None else type(layer).__name__,
-        output=quantized.output_format(name),
-        weights=_weight_figures(quantized.layers[name]) if name in quantized.layers else None,
-        accumulator_bits=None if layer is None else accumulation.sum_bits(quantized, layer),
-        signal=signal,
-        noise=noise,
-        saturated=saturated / values,
-        zeros=zeros / values,
-    )
-
-
-def _weight_figures(quantized_layer):
-    weight, high = quantized_layer.weight, 1 << (quantized_layer.weight_bits - 1)
-    return WeightFigures(
-        bits=quantized_layer.weight_bits,
-        fl=tuple(int(fl) for fl in quantized_layer.weight_fl),
-        bias_bits=bias_bits(quantized_layer),
-        bytes=parameter_bytes(quantized_layer),
-        saturated=float(np.mean((weight == high - 1) | (weight == -high))),
-        zeros=float(np.mean(weight == 0)),
+        **vars(entry), signal=signal, noise=noise, saturated=saturated / values, zeros=zeros / values
     )
 
 

@@ -1,9 +1,11 @@
 """The figures of a tuned network beside its float network, as `evaluate` measures them."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from quantflow.arithmetic import Format
+import numpy as np
+
+from quantflow.choices import LayerChoices
 
 
 def sqnr_db(signal, noise):
@@ -19,46 +21,13 @@ def finite(value):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightFigures:
-    """A layer's weights and biases."""
-
-    bits: int  # of a weight
-    fl: tuple[int, ...]  # of each output channel's weights
-    bias_bits: int  # the narrowest width that holds every bias
-    bytes: int  # of weights and biases, each at its width
-    saturated: float  # share of the weights that are the greatest or the least integer of their width
-    zeros: float  # share of the weights that are 0
-
-    def to_json(self):
-        """A dict; `weight_fl` is a number where all channels agree."""
-        return {
-            "weight_bits": self.bits,
-            "weight_fl": self.fl[0] if len(set(self.fl)) == 1 else list(self.fl),
-            "weight_saturated": self.saturated,
-            "weight_zeros": self.zeros,
-            "bias_bits": self.bias_bits,
-            "parameter_bytes": self.bytes,
-        }
-
-
-NO_WEIGHTS = dict.fromkeys(
-    ("weight_bits", "weight_fl", "weight_saturated", "weight_zeros", "bias_bits", "parameter_bytes")
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerEvaluation:
-    """One layer's formats, and how far its fixed-point output is from the float output.
+class LayerEvaluation(LayerChoices):
+    """One layer's choices, and how far its fixed-point output is from the float output.
 
     Saturated is a value that is the format's greatest integer, or its least where that is below 0: the 0 that
     a ReLU makes is none.
     """
 
-    name: str
-    kind: str  # its class in `quantflow.graph`, or "Input"
-    output: Format
-    weights: WeightFigures | None = None
-    accumulator_bits: int | None = None  # that no input can overflow; None for the network's input
     signal: float  # sum x^2 of the float output over all images
     noise: float  # sum (x - x_fixed)^2
     saturated: float  # share of the output's values
@@ -72,13 +41,7 @@ class LayerEvaluation:
     def to_json(self):
         """A dict; `sqnr_db` is null where not finite, which `exact` tells apart: true without noise."""
         return {
-            "name": self.name,
-            "kind": self.kind,
-            **(NO_WEIGHTS if self.weights is None else self.weights.to_json()),
-            "activation_bits": self.output.bits,
-            "activation_fl": self.output.fl,
-            "activation_signed": self.output.signed,
-            "accumulator_bits": self.accumulator_bits,
+            **super().to_json(),
             "sqnr_db": finite(self.sqnr_db),
             "exact": self.noise == 0,
             "saturated": self.saturated,
@@ -103,6 +66,8 @@ class Evaluation:
     output_noise: float  # sum (x - x_fixed)^2
     input: LayerEvaluation
     layers: tuple[LayerEvaluation, ...]
+    float_answers: np.ndarray = field(repr=False, compare=False)  # int64 [images]: the classes named
+    fixed_answers: np.ndarray = field(repr=False, compare=False)
 
     @property
     def output_sqnr_db(self):

@@ -12,7 +12,7 @@ from quantflow.accumulation import sum_bits
 from quantflow.arithmetic import Format, dequantize
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
-from quantflow.evaluation import LayerEvaluation, WeightFigures
+from quantflow.evaluation import LayerEvaluation
 from quantflow.float_engine import activations
 from quantflow.integer_engine import run
 from tests.quantflow.branched import branched, branched_images
@@ -47,19 +47,6 @@ def test_layers_figures_are_those_of_the_definitions():
     assert by_name["sum"].saturated > 0
     assert all(layer.accumulator_bits == sum_bits(tuned, tuned.network[name]) for name, layer in by_name.items())
     assert evaluation.output_sqnr_db == by_name["fc"].sqnr_db
-
-
-def test_weights_figures_are_those_of_the_definitions():
-    tuned = branched(weight_bits=3)
-    figures = {layer.name: layer.weights for layer in evaluate(tuned, branched_images(1)).layers}
-    assert [name for name, weights in figures.items() if weights] == ["conv1", "conv2", "fc"]
-    for name, entry in tuned.layers.items():
-        weights = figures[name]
-        assert weights.saturated == np.isin(entry.weight, (-4, 3)).mean() > 0
-        assert weights.zeros == (entry.weight == 0).mean() > 0
-        assert (weights.bits, weights.fl) == (3, tuple(entry.weight_fl))
-        assert -(1 << (weights.bias_bits - 1)) <= entry.bias.min() and entry.bias.max() < 1 << (weights.bias_bits - 1)
-        assert weights.bytes == math.ceil((3 * entry.weight.size + weights.bias_bits * entry.bias.size) / 8)
 
 
 def test_the_networks_output_may_be_that_of_a_layer_that_only_moves_values():
@@ -177,15 +164,6 @@ def test_json_tells_no_noise_from_no_signal():
     assert entry(1000.0, 0.0) == (None, True)
     assert entry(0.0, 0.0) == (None, True)
     assert entry(0.0, 1.0) == (None, False)
-
-
-def test_json_lists_fractional_lengths_where_channels_differ():
-    def fl(*lengths):
-        weights = WeightFigures(bits=8, fl=lengths, bias_bits=9, bytes=1, saturated=0.0, zeros=0.0)
-        return layer_evaluation(signal=1.0, noise=1.0, weights=weights).to_json()["weight_fl"]
-
-    assert fl(7, 6) == [7, 6]
-    assert fl(7, 7) == 7
 
 
 @pytest.mark.parametrize(
