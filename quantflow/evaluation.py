@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from quantflow.choices import LayerChoices
+from quantflow.representation import Represented
+from quantflow.tables import CHOICES, NOISE, accuracy, choice_cells, noise_cells
 
 
 def sqnr_db(signal, noise):
@@ -49,8 +51,8 @@ class LayerEvaluation(LayerChoices):
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Evaluation(Represented):
     """Fractions of the images, and one entry for each layer that chooses a format."""
 
     images: int
@@ -66,8 +68,8 @@ class Evaluation:
     output_noise: float  # sum (x - x_fixed)^2
     input: LayerEvaluation
     layers: tuple[LayerEvaluation, ...]
-    float_answers: np.ndarray = field(repr=False, compare=False)  # int64 [images]: the classes named
-    fixed_answers: np.ndarray = field(repr=False, compare=False)
+    float_answers: np.ndarray = field(compare=False)  # int64 [images]: the classes named
+    fixed_answers: np.ndarray = field(compare=False)
 
     @property
     def output_sqnr_db(self):
@@ -78,6 +80,14 @@ class Evaluation:
     def parameter_bytes(self):
         """Bytes of all weights and biases, each at its own width."""
         return sum(layer.weights.bytes for layer in self.layers if layer.weights is not None)
+
+    def _table(self):
+        figures = self.to_json()
+        rows = [
+            [layer["name"], layer["kind"], *choice_cells(layer), *noise_cells(layer)]
+            for layer in (figures["input"], *figures["layers"])
+        ]
+        return f"Evaluation: {accuracy(figures)}", ["layer", "kind", *CHOICES, *NOISE], rows
 
     def to_json(self):
         """A dict with every figure."""

@@ -39,3 +39,13 @@ def fractional_lengths(lengths):
 def width(bits, signed=True):
     """A width: "8", or "u8" where the numbers are unsigned; nothing where there is none."""
     return "" if bits is None else f"{'' if signed else 'u'}{bits}"
+
+
+def points(fraction, sign="+"):
+    """A difference of shares, 0.0012 as "+0.12 points"."""
+    return f"{100 * fraction:{sign}.2f} points"
+
+
+def change(before, after):
+    """Two figures: "7" where both are that, else "7 → 8"."""
+    return str(before) if before == after else f"{before} → {after}"

@@ -11,8 +11,9 @@ from quantflow.commands.console import JsonOption, add_row, console, examples, p
 from quantflow.datasets import load_dataset
 from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
+from quantflow.tables import CHOICES, NOISE, accuracy, choice_cells, noise_cells
 from quantflow.tune import tune
-from quantflow.wording import count, decibels, fractional_lengths, percent, sqnr, width
+from quantflow.wording import decibels
 
 NAME = "tune"
 EXAMPLES = examples(
@@ -88,20 +89,9 @@ def show(figures):
 
 def layer_table(figures):
     """One row a layer, the network's input first: weights, output, accumulator, noise."""
-    rows = table("layer", "weights", "fl", "output", "fl", "accumulator", "SQNR", "saturated", "zeros")
+    rows = table("layer", *CHOICES, *NOISE)
     for layer in (figures["input"], *figures["layers"]):
-        add_row(
-            rows,
-            layer["name"],
-            width(layer["weight_bits"]),
-            fractional_lengths(layer["weight_fl"]),
-            width(layer["activation_bits"], layer["activation_signed"]),
-            layer["activation_fl"],
-            width(layer["accumulator_bits"]),
-            sqnr(layer),
-            percent(layer["saturated"]),
-            percent(layer["zeros"], 1),
-        )
+        add_row(rows, layer["name"], *choice_cells(layer), *noise_cells(layer))
     return rows
 
 
@@ -113,14 +103,3 @@ def step_table(layers):
         if layer.get("steps"):
             add_row(rows, layer["name"], *(decibels(layer["steps"].get(step)) for step in steps))
     return rows
-
-
-def accuracy(figures):
-    """The network's figures in one line."""
-    parts = []
-    for name, key in (("top-1", "top1"), ("top-5", "top5")):
-        if figures[f"float_{key}"] is not None:
-            parts.append(f"{name} float {percent(figures[f'float_{key}'])}, fixed {percent(figures[f'fixed_{key}'])}")
-    parts.append(f"agreement {percent(figures['agreement'])} on {figures['images']:,} images")
-    parts.append(f"output {sqnr(figures, 'output_')}")
-    return "; ".join([*parts, f"{count(figures['parameter_bytes'])} bytes of parameters"])

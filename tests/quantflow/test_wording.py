@@ -20,3 +20,10 @@ def test_formats():
     assert [wording.width(8), wording.width(8, signed=False), wording.width(None)] == ["8", "u8", ""]
     lengths = [wording.fractional_lengths(value) for value in (7, [5, 8, 6], -2, None)]
     assert lengths == ["7", "5 to 8", "-2", ""]
+
+
+def test_differences():
+    assert [wording.points(0.0012), wording.points(-0.25), wording.points(0.001, sign="")] == [
+        "+0.12 points", "-25.00 points", "0.10 points",
+    ]  # fmt: skip
+    assert [wording.change("7", "7"), wording.change(7, 8)] == ["7", "7 → 8"]
