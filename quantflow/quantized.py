@@ -22,6 +22,7 @@ from quantflow.graph import (
     Reshape,
     Slice,
 )
+from quantflow.representation import Represented
 
 WEIGHTED = (Convolution, Dense)
 REQUANTIZED = (Activation, Add, AveragePool, Concat)  # without weights, with a format of their own
@@ -47,8 +48,8 @@ class QuantizedLayer:
     output: Format
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class QuantizedNetwork:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class QuantizedNetwork(Represented):
     """A network and its integers: an entry in `layers` or in `formats` for all but the MOVING layers."""
 
     network: Network
@@ -62,10 +63,17 @@ class QuantizedNetwork:
 
     def output_format(self, name):
         """Format of the map that layer `name` (or the network's input) produces."""
-        if name == self.network.input_name:
-            return self.input
-        if name in self.layers:
-            return self.layers[name].output
-        if name in self.formats:
-            return self.formats[name]
-        return self.output_format(self.network[name].inputs[0])
+        while name not in self.layers and name not in self.formats:
+            if name == self.network.input_name:
+                return self.input
+            name = self.network[name].inputs[0]
+        return self.layers[name].output if name in self.layers else self.formats[name]
+
+    def _table(self):
+        from quantflow.choices import choices  # which imports this module
+        from quantflow.tables import CHOICES, choice_cells
+
+        entries = [entry.to_json() for entry in choices(self)]
+        rows = [[entry["name"], entry["kind"], *choice_cells(entry)] for entry in entries]
+        size = sum(entry["parameter_bytes"] or 0 for entry in entries)
+        return f"QuantizedNetwork {self.network.name}: {size:,} bytes of parameters", ["layer", "kind", *CHOICES], rows

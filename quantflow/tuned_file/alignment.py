@@ -1,0 +1,72 @@
+"""A layer brought in line with its choices: what they allow, and integers rounded anew where they changed."""
+
+import numpy as np
+
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS
+from quantflow.arithmetic import Format, quantize
+from quantflow.wording import fractional_lengths
+
+MAX_SHIFT = MAX_ACCUMULATOR_BITS - 1
+MAX_BIAS = (1 << MAX_SHIFT) - 1
+
+
+def round_anew(exact, weight, anew, bits, fl):
+    """Round the float weights of the channels in `anew` into `weight`; returns how many of them saturate."""
+    saturating = 0
+    with np.errstate(over="ignore"):  # infinite values saturate like large ones
+        for each in np.unique(fl[anew]):
+            rows = anew & (fl == each)
+            format = Format(bits=bits, fl=int(each))
+            weight[rows] = quantize(exact[rows], format)
+            scaled = np.rint(np.ldexp(exact[rows].astype(np.float64), format.fl))
+            saturating += int(((scaled < format.min) | (scaled > format.max)).sum())
+    return saturating
+
+
+def realigned(record, bias, old_fl, new_fl):
+    """The biases at another fl, rounded to nearest with ties to even; exact where nothing changed."""
+    with np.errstate(over="ignore"):
+        values = np.rint(np.ldexp(bias.astype(np.float64), new_fl - old_fl))
+    if (np.abs(values) > MAX_BIAS).any():
+        worst = int(new_fl[np.argmax(np.abs(values))])
+        record.fail(f"weight: a bias at the accumulator's fl {worst} exceeds {MAX_ACCUMULATOR_BITS} bits")
+    return np.where(new_fl == old_fl, bias, values.astype(np.int64))
+
+
+def check_weight_fl(record, fl, formats, output, by_hand):
+    """Each channel's accumulator resolves the output and the map that is added, and no shift is too long."""
+    source, *residual = (format.fl for format in formats)
+    low, high = max([output.fl, *residual]) - source, output.fl - source + MAX_SHIFT
+    if residual:
+        # A residual that has to be shifted further would not fit the accumulator.
+        high = min(high, residual[0] - source + MAX_ACCUMULATOR_BITS - formats[1].bits)
+    wrong = fl[(fl < low) | (fl > high)]
+    if not wrong.size:
+        return
+    if np.ptp(fl) > MAX_SHIFT:
+        record.fail(f"weight: fl differs by at most {MAX_SHIFT} from channel to channel, not by {np.ptp(fl)}")
+    if not by_hand and not residual:
+        check_output(record, source + fl, output)
+    others = f"an input of fl {source}" + "".join(f", a second input of fl {each}" for each in residual)
+    if low > high:
+        record.fail(f"weight: no fl is possible between {others} and an output of fl {output.fl}")
+    record.fail(
+        f"weight: fl is a whole number from {low} to {high} for {others} and an output of fl {output.fl}, "
+        f"not {wrong[0]}"
+    )
+
+
+def check_output(record, accumulator, output):
+    """The output's fl is at most the accumulator's (a number or [O]), and the shift to it not too long."""
+    low, high = int(np.max(accumulator)) - MAX_SHIFT, int(np.min(accumulator))
+    if not low <= output.fl <= high:
+        record.fail(
+            f"output: fl is a whole number from {low} to {high}, the accumulator's fl being {lengths(accumulator)}, "
+            f"not {output.fl}"
+        )
+
+
+def lengths(fl):
+    """Fractional lengths in a sentence: "7", or "5 to 8" where they differ."""
+    values = np.ravel(fl).tolist()
+    return fractional_lengths(values if min(values) < max(values) else values[0])
