@@ -61,6 +61,11 @@ class QuantizedNetwork(Represented):
     tuning: dict = field(default_factory=dict)
     edits: tuple[str, ...] = ()  # what `tuned_file.load` found set by hand, a sentence each
 
+    @property
+    def by_hand(self):
+        """A sentence for every choice that a person made in the tuner's place, in the order they were made."""
+        return (*self.tuning.get("by_hand", ()), *self.edits)
+
     def output_format(self, name):
         """Format of the map that layer `name` (or the network's input) produces."""
         while name not in self.layers and name not in self.formats:

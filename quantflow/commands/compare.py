@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from quantflow import tuned_file
 from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json
+from quantflow.commands.tuned import load_tuned
 from quantflow.compare import compare, compare_on
 from quantflow.datasets import load_dataset
 from quantflow.wording import change, count, fractional_lengths, percent, points, sqnr, width
@@ -28,8 +28,9 @@ def run(
     json: JsonOption = None,
 ):
     """Compare two tunings of one network: every choice and, on images, their answers."""
-    networks = tuned_file.load(a), tuned_file.load(b)
-    figures = {"a": str(a), "b": str(b), **compare(*networks, names=(a, b)), "evaluation": None}
+    networks = load_tuned(a), load_tuned(b)
+    by_hand = {side: list(quantized.by_hand) for side, quantized in zip("ab", networks, strict=True)}
+    figures = {"a": str(a), "b": str(b), **compare(*networks, names=(a, b)), "by_hand": by_hand, "evaluation": None}
     if evaluate_on is not None:
         test = load_dataset(evaluate_on, networks[0].network.input_shape)
         with progress(f"evaluating both on {len(test):,} images") as report:

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from quantflow import tuned_file
 from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json
+from quantflow.commands.tuned import load_tuned
 from quantflow.compiler import compile_network
 from quantflow.wording import count
 
@@ -23,7 +23,7 @@ def run(
     json: JsonOption = None,
 ):
     """Generate Verilog, program, memory image, manifest and constraints for a board."""
-    figures = generate(tuned_file.load(tuned), board, output)
+    figures = generate(load_tuned(tuned), board, output)
     write_json(json, figures)
     show(figures)
     console.print(f"build in {output}; summary.txt there describes it", markup=False, highlight=False)
@@ -36,7 +36,8 @@ def generate(quantized, board_name, output):
 
     board = boards.find(board_name)
     with progress("generating"):
-        return write_project(compile_network(quantized, board.config), quantized, board, output)
+        figures = write_project(compile_network(quantized, board.config), quantized, board, output)
+    return {**figures, "by_hand": list(quantized.by_hand)}
 
 
 def show(figures):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from quantflow.commands.console import JsonOption, add_row, console, errors, examples, progress, table, write_json
+from quantflow.commands.tuned import load_built
 from quantflow.datasets import load_dataset
 from quantflow.errors import UserError
 from quantflow.manifest import Manifest
@@ -41,9 +42,11 @@ def run(
     The first image finds no weights on the chip; where they all fit, the later ones find them there.
     """
     test = load_dataset(images, Manifest.read(build).input.shape)
+    quantized = load_built(build)
     result = simulate(build, test.images, number, simulator.value, waves)
-    write_json(json, result.to_json())
-    show(result.to_json())
+    figures = {**result.to_json(), "by_hand": list(quantized.by_hand)}
+    write_json(json, figures)
+    show(figures)
     if result.first_mismatch:
         errors.print(f"first mismatch: {result.first_mismatch}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)

@@ -126,15 +126,13 @@ def _write(quantized, folder):
     for index, layer in enumerate(network.layers):
         tensors |= layer_arrays(layer, index) | choice_arrays(quantized, layer, index)
     np.savez_compressed(folder / TENSORS, **tensors)
-    tuning = dict(quantized.tuning)
-    if quantized.edits:
-        tuning["by_hand"] = [*tuning.get("by_hand", ()), *quantized.edits]
+    by_hand = {"by_hand": quantized.by_hand} if quantized.by_hand else {}
     structure = {
         "format": FORMAT,
         "version": VERSION,
         "name": network.name,
         "tensors_sha256": _digest(folder / TENSORS),
-        "tuning": tuning,
+        "tuning": quantized.tuning | by_hand,
         "input": {"name": network.input_name, "shape": network.input_shape, **write_format(quantized.input)},
         "layers": [write_layer(layer) | write_choices(quantized, layer) for layer in network.layers],
     }

@@ -15,7 +15,7 @@ from tests.quantflow.networks import RandomNetwork
 
 TUNE_KEYS = {"float_top1", "fixed_top1", "agreement", "seconds", "layers"}
 LAYER_KEYS = {"name", "weight_bits", "weight_fl", "activation_bits", "activation_fl", "sqnr_db"}
-GENERATE_KEYS = {"board", "config", "multipliers", "verilog_lines", "memory_bytes", "estimated_cycles"}
+GENERATE_KEYS = {"board", "config", "multipliers", "verilog_lines", "memory_bytes", "estimated_cycles", "by_hand"}
 
 
 def run(*arguments):
