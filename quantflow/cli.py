@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from quantflow.commands import boards, compare, demo, generate, inspect, report, simulate, tune
+from quantflow.commands import boards, compare, demo, export, generate, inspect, report, simulate, tune
 from quantflow.commands.console import errors
 from quantflow.errors import UserError
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     accelerator for a board, `simulate` real images on it.
     """,
 )
-for command in (inspect, tune, compare, generate, simulate, report, boards, demo):
+for command in (inspect, tune, compare, export, generate, simulate, report, boards, demo):
     app.command(command.NAME, epilog=command.EXAMPLES)(command.run)
 
 

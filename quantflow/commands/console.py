@@ -35,10 +35,15 @@ def write_json(path, figures):
 
 
 def write_text(path, text):
+    """As `write_bytes`, in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
     """Write a file as a whole or not at all."""
     prepared = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        prepared.write_text(text, encoding="utf-8")
+        prepared.write_bytes(content)
         os.replace(prepared, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
