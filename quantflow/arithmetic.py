@@ -4,6 +4,7 @@ Everything that computes with fixed-point numbers (tuner, integer engine, emulat
 these functions; `hdl/arithmetic.py` holds their gateware twins under the same names.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,13 @@ class Format:
     """A dynamic fixed-point format: the value of integer `q` is `q * 2**-fl`.
 
     `fl`, the fractional length, may be negative or larger than `bits` (Qiu et al., FPGA 2016,
-    section 5.1).
+    section 5.1). An unsigned format holds maps without negative values, behind a ReLU say, at twice the
+    resolution.
     """
 
-    bits: int  # width of the two's-complement integer
+    bits: int  # width of the integer
     fl: int  # fractional length
+    signed: bool = True  # two's complement, else 0 to 2**bits - 1
 
     def __post_init__(self):
         if not MIN_BITS <= self.bits <= MAX_BITS:
@@ -28,16 +31,45 @@ class Format:
 
     @property
     def min(self):
-        return -(1 << (self.bits - 1))
+        return -(1 << (self.bits - 1)) if self.signed else 0
 
     @property
     def max(self):
-        return (1 << (self.bits - 1)) - 1
+        return (1 << (self.bits - self.signed)) - 1
 
     @property
     def scale(self):
         """Value of one least significant bit."""
         return 2.0**-self.fl
+
+    @property
+    def dtype(self):
+        """The narrowest numpy integer that holds every value."""
+        return np.dtype(f"{'int' if self.signed else 'uint'}{8 if self.bits <= 8 else 16}")
+
+    def clip(self, values):
+        """The nearest value of the format to each integer; dtype and shape stay."""
+        return np.clip(values, self.min, self.max)
+
+
+def largest_fl(low, high, bits, signed=True):
+    """The largest fl at which every value in [low, high] still rounds to an integer of `bits` bits.
+
+    An unsigned format is asked for where `low` is at least 0.
+
+    This is where the search of Qiu et al. (FPGA 2016, section 5.2) starts. Where both ends are zero any
+    fl holds them; `bits - 1` (values in [-1, 1)) is taken.
+    """
+    low, high = float(low), float(high)
+    largest = max(abs(low), abs(high))
+    if largest == 0:
+        return bits - 1
+    # largest = m * 2**e with m in [0.5, 1), so at most one integer bit less than this can be needed.
+    fl = bits + (not signed) - math.frexp(largest)[1]
+    limits = Format(bits=bits, fl=fl, signed=signed)
+    while np.rint(np.ldexp(low, fl)) < limits.min or np.rint(np.ldexp(high, fl)) > limits.max:
+        fl -= 1
+    return fl
 
 
 def saturate(values, bits):
@@ -48,7 +80,7 @@ def saturate(values, bits):
 def quantize(values, format):
     """`clip(round_half_even(x * 2**fl))`: float array to int32 array of the same shape."""
     scaled = np.rint(np.ldexp(np.asarray(values, dtype=np.float64), format.fl))
-    return saturate(scaled, format.bits).astype(np.int32)
+    return format.clip(scaled).astype(np.int32)
 
 
 def dequantize(integers, format):
@@ -59,12 +91,18 @@ def dequantize(integers, format):
 def round_half_even_shift(values, shift):
     """`values / 2**shift`, rounded to nearest with ties to even.
 
-    `values` is an int64 array, `shift` a non-negative integer or an array broadcast against it.
+    `values` is an array of integers, held as int64 or as floats that hold them exactly, and so is the
+    result; `shift` is a non-negative integer or an array broadcast against it.
     """
-    values = np.asarray(values, dtype=np.int64)
+    values = np.asarray(values)
     shift = np.asarray(shift, dtype=np.int64)
     if np.any(shift < 0):
         raise ValueError(f"a right shift is at least 0, not {shift.min()}")
+    if values.dtype.kind == "f":
+        # Scaling by a power of two does not round, and numpy rounds ties to even.
+        scaled = values * np.ldexp(values.dtype.type(1), -shift)
+        return np.rint(scaled, out=scaled)
+    values = values.astype(np.int64)
     quotient = values >> shift
     # Adding (half - 1 + odd) carries into the quotient exactly when the remainder exceeds one
     # half, or equals it while the quotient is odd. A zero shift has no remainder.

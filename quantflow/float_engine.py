@@ -2,11 +2,10 @@
 
 import numpy as np
 
+from quantflow import moves
+from quantflow.correlation import correlate, tap_count, tap_sums
 from quantflow.errors import UserError
 from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, Dense, MaxPool, Pad, Reshape, Slice
-from quantflow.windows import windows
-
-COLUMN_BYTES = 1 << 25  # of a convolution's unfolded windows at a time: they should stay near the caches
 
 
 def run(network, images, *, batch=256):
@@ -66,41 +65,12 @@ def apply(layer, *maps):
     return _APPLY[type(layer)](layer, *maps)
 
 
-def _convolution(layer, x):
-    if layer.groups == 1:
-        output = _correlation(layer, layer.weight, x)
-    elif layer.weight.shape[1] == 1:
-        output = _depthwise(layer, x)
-    else:
-        parts = zip(np.split(layer.weight, layer.groups), np.split(x, layer.groups, axis=1), strict=True)
-        output = np.concatenate([_correlation(layer, weight, part) for weight, part in parts], axis=1)
+def _convolution(layer, x, residual=None):
+    output = correlate(x, layer.weight, layer.window, layer.groups)
     output += layer.bias[:, None, None]
+    if residual is not None:
+        output += residual
     return _rectified(layer, output)
-
-
-def _correlation(layer, weight, x):
-    """[N, O, H', W'] from weights [O, C, kh, kw] and maps [N, C, H, W]."""
-    height, width = layer.output_shape[1:]
-    weight = weight.reshape(len(weight), -1)
-    output = np.empty((len(x), len(weight), height * width), dtype=np.float32)
-    step = max(1, COLUMN_BYTES // (4 * weight.shape[1] * height * width))
-    for first in range(0, len(x), step):
-        taps = windows(x[first : first + step], layer.window, 0)
-        # [C, kh, kw, N, H', W']: one multiplication for all images.
-        columns = taps.transpose(1, 2, 3, 0, 4, 5).reshape(weight.shape[1], -1)
-        sums = weight @ columns
-        output[first : first + step] = sums.reshape(len(weight), len(taps), -1).swapaxes(0, 1)
-    return output.reshape(len(x), -1, height, width)
-
-
-def _depthwise(layer, x):
-    """One input channel for each output channel: a sum over the window's taps, without multiplying matrices."""
-    x = np.repeat(x, len(layer.weight) // layer.groups, axis=1)
-    taps = windows(x, layer.window, 0)
-    output = np.zeros((len(x), *layer.output_shape), dtype=np.float32)
-    for row, column in np.ndindex(*layer.window.kernel):
-        output += taps[:, :, row, column] * layer.weight[:, 0, row, column, None, None]
-    return output
 
 
 def _dense(layer, x):
@@ -113,28 +83,9 @@ def _rectified(layer, output):
     return np.clip(output, 0, layer.maximum, out=output) if layer.relu else output
 
 
-def _max_pool(layer, x):
-    taps = windows(x, layer.window, -np.inf)
-    output = taps[:, :, 0, 0].copy()
-    for row, column in np.ndindex(*layer.window.kernel):
-        np.maximum(output, taps[:, :, row, column], out=output)
-    return output
-
-
 def _average_pool(layer, x):
-    taps = windows(x, layer.window, 0)
-    sums = np.zeros((len(x), *layer.output_shape))
-    for row, column in np.ndindex(*layer.window.kernel):
-        sums += taps[:, :, row, column]
-    return _rectified(layer, (sums / _tap_count(layer)).astype(np.float32))
-
-
-def _tap_count(layer):
-    """Number of taps that an average counts: everywhere the same, or [H', W']."""
-    if layer.count_include_pad:
-        return layer.window.kernel[0] * layer.window.kernel[1]
-    ones = np.ones((1, 1, *layer.input_shape[1:]), dtype=np.float32)
-    return windows(ones, layer.window, 0).sum(axis=(2, 3))[0, 0]
+    means = tap_sums(layer, x.astype(np.float64)) / tap_count(layer)
+    return _rectified(layer, means.astype(np.float32))
 
 
 def _add(layer, a, b):
@@ -143,19 +94,6 @@ def _add(layer, a, b):
 
 def _concat(layer, *maps):
     return np.concatenate(maps, axis=1)
-
-
-def _slice(layer, x):
-    parts = zip(layer.start, layer.step, layer.output_shape, strict=True)
-    return x[:, *(slice(start, start + (size - 1) * step + 1, step) for start, step, size in parts)].copy()
-
-
-def _pad(layer, x):
-    return np.pad(x, ((0, 0), *zip(layer.before, layer.after, strict=True)), constant_values=layer.value)
-
-
-def _reshape(layer, x):
-    return x.reshape(-1, *layer.output_shape)
 
 
 def _activation(layer, x):
@@ -169,8 +107,8 @@ _APPLY = {
     Concat: _concat,
     Convolution: _convolution,
     Dense: _dense,
-    MaxPool: _max_pool,
-    Pad: _pad,
-    Reshape: _reshape,
-    Slice: _slice,
+    MaxPool: lambda layer, x: moves.max_pool(layer, x, -np.inf),
+    Pad: lambda layer, x: moves.pad(layer, x, layer.value),
+    Reshape: moves.reshape,
+    Slice: moves.cut,
 }

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from quantflow.representation import Represented
+
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -60,9 +62,10 @@ class Rectified(Layer):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Convolution(Rectified):
-    """y = relu?(W * x + b): cross-correlation as ONNX's Conv defines it.
+    """y = relu?(W * x + b [+ r]): cross-correlation as ONNX's Conv defines it.
 
-    Output channel o reads the C / groups input channels of its group, o * groups // O.
+    Output channel o reads the C / groups input channels of its group, o * groups // O. A second input r, of
+    the output's shape, is a residual connection: it is added to the sums before the activation.
     """
 
     window: Window
@@ -159,8 +162,8 @@ class HostOperator:
     axis: int  # of [N, C, H, W] or [N, F], the batch being 0
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Network(Represented):
     """Layers in execution order, from one named input to the last layer's output."""
 
     name: str
@@ -181,8 +184,20 @@ class Network:
     def parameters(self):
         return sum(layer.parameters for layer in self.layers)
 
+    def _table(self):
+        rows = [
+            [layer.name, type(layer).__name__, _extents(layer.output_shape), f"{layer.macs:,}", f"{layer.parameters:,}"]
+            for layer in self.layers
+        ]
+        title = f"Network {self.name}: {_extents(self.input_shape)}, {self.macs:,} MACs, {self.parameters:,} parameters"
+        return title, ["layer", "kind", "output", "MACs", "parameters"], rows
+
     def __getitem__(self, name):
         for layer in self.layers:
             if layer.name == name:
                 return layer
         raise KeyError(name)
+
+
+def _extents(shape):
+    return " x ".join(map(str, shape))

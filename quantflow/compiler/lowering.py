@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantflow.capabilities import check_supported
+from quantflow.capabilities import check_machine
 from quantflow.compiler.stage import Stage, blocks
 from quantflow.errors import UserError
 from quantflow.graph import Convolution, Dense, MaxPool, Window
@@ -36,7 +36,7 @@ class Fold:
 
 def lower(quantized):
     """One stage a layer. A fully connected layer is a convolution whose kernel covers its input."""
-    check_supported(quantized.network, "the compiler")
+    check_machine(quantized)
     stages, source = [], quantized.network.input_name
     for layer in quantized.network.layers:
         if layer.inputs != (source,):

@@ -1,7 +1,7 @@
 """The compiler's proof that every integer of the network fits the machine's registers."""
 
+from quantflow.accumulation import accumulator_bits
 from quantflow.errors import UserError
-from quantflow.integer_engine import accumulator_bits
 from quantflow.isa import Operation
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from quantflow.capabilities import unsupported
+from quantflow.capabilities import machine_lacks
 from quantflow.importer.drafting import draft_model
 from quantflow.importer.files import read_model
 from quantflow.importer.passes import run_passes
@@ -22,7 +22,7 @@ class LayerReport:
     output_shape: tuple[int | None, ...] | None
     macs: int | None  # for one image; None if refused
     parameters: int | None
-    verdict: str  # "ok", "folded into X", "removed", why it is refused, or what only the float engine computes
+    verdict: str  # "ok", "folded into X", "removed", why it is refused, or what the machine lacks for it
     supported: bool
 
 
@@ -40,7 +40,7 @@ class Inspection:
 
     @property
     def supported(self):
-        """Whether the whole way, from tuning to hardware, takes every layer of the model."""
+        """Whether every layer of the model can be imported, and so tuned."""
         return not self.problems and all(layer.supported for layer in self.layers)
 
     @property
@@ -90,21 +90,21 @@ def inspect_model(path):
     problems = draft.problems
     if not (problems or draft.steps):
         problems = ("has no layer that computes; a network needs at least one",)
-    float_only = {step.name: reason for step in draft.steps if (reason := unsupported(step)) is not None}
+    lacks = {step.name: reason for step in draft.steps if (reason := machine_lacks(step)) is not None}
     return Inspection(
         name=draft.name,
         path=draft.model_path,
         opset=model.opset,
         input_name=draft.input_name,
         input_shape=draft.input_shape,
-        layers=tuple(_report(entry, float_only.get(entry.name)) for entry in draft.entries.values()),
+        layers=tuple(_report(entry, lacks.get(entry.name)) for entry in draft.entries.values()),
         problems=problems,
     )
 
 
-def _report(entry, float_only):
-    """The report of one node; `float_only` is what the fixed-point side lacks for it, if anything."""
-    verdict = entry.verdict if float_only is None or entry.refused else f"{float_only}: float engine only, so far"
+def _report(entry, lack):
+    """The report of one node; `lack` is what the machine does not compute of it, if anything."""
+    verdict = entry.verdict if lack is None or entry.refused else f"{lack}: no hardware yet"
     return LayerReport(
         operator=entry.operator,
         name=entry.name,
@@ -113,7 +113,7 @@ def _report(entry, float_only):
         macs=entry.macs,
         parameters=entry.parameters,
         verdict=verdict,
-        supported=not entry.refused and float_only is None,
+        supported=not entry.refused,
     )
 
 

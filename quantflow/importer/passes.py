@@ -7,6 +7,7 @@ import numpy as np
 from quantflow.errors import UserError
 from quantflow.graph import (
     Activation,
+    Add,
     Convolution,
     Dense,
     Layer,
@@ -197,12 +198,77 @@ def _is_spatial_zero(pad):
     return pad.value == 0 and pad.before[0] == pad.after[0] == 0
 
 
+def fuse_residuals(draft):
+    """The addition of a map to a convolution's output enters the convolution's sums.
+
+    So its output is not rounded before. Of two convolutions the one that does more work takes the other's
+    map in, and is computed behind it.
+    """
+    rewriter = Rewriter(draft)
+    for step in rewriter.steps():
+        index = _residual_host(rewriter, step) if isinstance(step, Add) else None
+        if index is None:
+            rewriter.keep(step)
+            continue
+        host = rewriter.sole_source(step, index)
+        inputs = (*host.inputs, step.inputs[1 - index])
+        rewriter.delay(replace(host, inputs=inputs, relu=step.relu, maximum=step.maximum))
+        rewriter.drop(step, f"folded into {host.name}", index)
+    return rewriter.draft()
+
+
+def _residual_host(rewriter, add):
+    """Which of an addition's inputs is a convolution that can take the other one in; None if neither is."""
+    hosts = {index: rewriter.sole_source(add, index) for index in (0, 1)}
+    free = {
+        index: host.macs
+        for index, host in hosts.items()
+        if isinstance(host, Convolution) and not host.relu and len(host.inputs) == 1
+    }
+    return max(free, key=free.get, default=None)
+
+
+def free_selections(draft):
+    """A 1x1 convolution that only passes channels on is a slice, with channels of zeros put around it."""
+    rewriter = Rewriter(draft)
+    for step in rewriter.steps():
+        before = _passed_on_behind(step) if isinstance(step, Convolution) else None
+        if before is None:
+            rewriter.keep(step)
+            continue
+        taken = (step.input_shape[0], *step.output_shape[1:])
+        source = {"inputs": step.inputs, "input_shape": step.input_shape}
+        if step.window.stride != (1, 1):
+            start = {"start": (0, 0, 0), "step": (1, *step.window.stride)}
+            cut = Slice(name=f"{step.name}:taken", output_shape=taken, **source, **start)
+            rewriter.keep(cut)
+            source = {"inputs": (cut.name,), "input_shape": taken}
+        after = step.output_shape[0] - step.input_shape[0] - before
+        channels = {"before": (before, 0, 0), "after": (after, 0, 0)}
+        rewriter.become(step, Pad(name=step.name, output_shape=step.output_shape, **source, **channels))
+    return rewriter.draft()
+
+
+def _passed_on_behind(layer):
+    """Channels of zeros in front of the input's, if the convolution only passes those on; else None."""
+    window, outputs, inputs = layer.window, *layer.weight.shape[:2]
+    plain = window.kernel == (1, 1) and not any(window.padding) and not layer.relu and layer.groups == 1
+    if not plain or len(layer.inputs) != 1 or layer.bias.any() or outputs < inputs:
+        return None
+    before = int(layer.weight[:, 0, 0, 0].argmax())
+    expected = np.eye(outputs, inputs, -before, dtype=np.float32)
+    whole = before + inputs <= outputs
+    return before if whole and np.array_equal(layer.weight[:, :, 0, 0], expected) else None
+
+
 PASSES = (
     remove_passages,
     merge_slices,
     fold_pads,
     fold_affines,
     fuse_rectifiers,
+    free_selections,
+    fuse_residuals,
     remove_flattenings,
     refuse_behind_host,
     leave_to_host,

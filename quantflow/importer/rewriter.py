@@ -41,16 +41,22 @@ class Rewriter:
         self.keep(replace(step, inputs=before.inputs, input_shape=before.input_shape))
         self._note(before, f"folded into {step.name}", refused=False)
 
-    def sole_source(self, step):
-        """The step before `step` if nothing else reads its map, else None."""
-        name = step.inputs[0] if step.inputs else None
+    def sole_source(self, step, index=0):
+        """The step whose map is the input `index` of `step` if nothing else reads it, else None."""
+        name = step.inputs[index] if step.inputs else None
         return self.kept.get(name) if self._readers[name] == 1 else None
 
-    def drop(self, step, verdict):
-        """Readers of `step` read its input instead; its entry says `verdict`."""
-        self._successor[step.name] = step.inputs[0]
-        self._readers[step.inputs[0]] += self._readers[step.name] - 1
+    def drop(self, step, verdict, index=0):
+        """Readers of `step` read its input `index` instead; its entry says `verdict`."""
+        source = step.inputs[index]
+        self._successor[step.name] = source
+        self._readers[source] += self._readers[step.name] - 1
         self._note(step, verdict, refused=False)
+
+    def delay(self, layer):
+        """Keep `layer` anew, behind all that was kept so far instead of at its earlier place."""
+        del self.kept[layer.name]
+        self.keep(layer)
 
     def refuse(self, step, reason):
         self.keep(

@@ -4,63 +4,60 @@ from dataclasses import replace
 
 import numpy as np
 
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulator_fl, requantize, sum_bits
 from quantflow.arithmetic import Format, dequantize
-from quantflow.integer_engine import accumulator_bits, requantize
 from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
-from quantflow.tuner.search import error_bound, largest_fl, search, total_error
+from quantflow.tuner.search import error_bound, search, total_error
 
 
-def largest_output(y_float, bits):
-    """The output format with the largest fl at which no float output [N, O, H, W] overflows."""
-    return Format(bits=bits, fl=largest_fl(y_float.min(), y_float.max(), bits))
-
-
-def choose_output(layer, quantized_layer, input_format, y_float, accumulators, slices, objective=ABSOLUTE):
+def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUTE):
     """argmin over fl of sum |y_float - y(bits, fl)| (Qiu et al., section 5.2), as a Format.
 
     `objective` is one of `tuner.objectives`: the absolute error above, the squared one, or MAXIMUM, by
     which the largest legal fl is taken at which no float output overflows.
 
-    `y_float` is the float network's output after ReLU, `accumulators` the fixed-point network's exact
-    sums, both [N, O, H, W]; candidates differ in the last shift only. `slices` cut N into batches. The
-    search starts at `quantized_layer.output`.
+    `y_float` is the float network's output, `accumulators` the fixed-point network's exact sums, both
+    [N, O, H, W]; candidates differ in the last shift only. `slices` cut N into batches. The search starts
+    at the output format that the layer has in `tuned`.
     """
-    accumulator_fl = input_format.fl + quantized_layer.weight_fl
-    lowest, highest = fl_range(quantized_layer, input_format)
-    bits = quantized_layer.output.bits
+    start = tuned.output_format(layer.name)
+    lowest, highest = fl_range(tuned, layer)
 
     def score(fl):
-        format, error = Format(bits=bits, fl=fl), 0.0
+        format, error = replace(start, fl=fl), 0.0
         for s in slices:
-            fixed = requantize(accumulators[s], accumulator_fl - fl, layer.relu, bits)
+            fixed = requantize(tuned, layer, accumulators[s], format)
             error += total_error(y_float[s], dequantize(fixed, format), POWER[objective])
         return error
 
-    start = min(max(quantized_layer.output.fl, lowest), highest)
+    start = replace(start, fl=min(max(start.fl, lowest), highest))
     if objective == MAXIMUM:
-        return Format(bits=bits, fl=start)
+        return start
     best = search(
-        start,
+        start.fl,
         score=score,
-        bound=lambda fl: error_bound(y_float, Format(bits=bits, fl=fl), start, POWER[objective]),
+        bound=lambda fl: error_bound(y_float, replace(start, fl=fl), start.fl, POWER[objective]),
         lowest=lowest,
         highest=highest,
     )
-    return Format(bits=bits, fl=best)
+    return replace(start, fl=best)
 
 
-def fl_range(quantized_layer, input_format):
+def fl_range(tuned, layer):
     """The least and greatest fl of the output for which every channel's shift is legal.
 
     A shift is at least 0: a finer grid than the accumulator's gains nothing. It is below the
     accumulator's width: a shift by all its bits leaves nothing.
     """
-    accumulator_fl = input_format.fl + quantized_layer.weight_fl
-    widest_shift = accumulator_bits(quantized_layer, input_format) - 1
-    return int(accumulator_fl.max()) - widest_shift, int(accumulator_fl.min())
+    fl = np.atleast_1d(accumulator_fl(tuned, layer))
+    widest_shift = min(sum_bits(tuned, layer), MAX_ACCUMULATOR_BITS) - 1
+    return int(fl.max()) - widest_shift, int(fl.min())
 
 
-def with_output(quantized_layer, input_format, output):
-    """The layer with its output format, and the shifts `input fl + weight fl - output fl` that follow."""
-    shift = input_format.fl + quantized_layer.weight_fl - output.fl
-    return replace(quantized_layer, output=output, shift=shift.astype(np.int32))
+def with_output(tuned, layer, output: Format):
+    """The tuned network with the layer's output format, and the shifts that follow from it."""
+    if layer.name not in tuned.layers:
+        return replace(tuned, formats={**tuned.formats, layer.name: output})
+    shift = accumulator_fl(tuned, layer) - output.fl
+    entry = replace(tuned.layers[layer.name], output=output, shift=shift.astype(np.int32))
+    return replace(tuned, layers={**tuned.layers, layer.name: entry})

@@ -9,52 +9,51 @@ of falling H[j, j]; H is damped so that it can be inverted.
 import numpy as np
 
 from quantflow.arithmetic import saturate
+from quantflow.tuner.least_squares import damped
 from quantflow.tuner.output_error import best, nearest, output_error, scaled
 
-DAMPING = 0.01  # of the mean of H's diagonal, added to it
 BLOCK = 64  # columns whose effect on all later ones is applied in one multiplication
 OFFSETS = (0, 1, -1)  # fractional lengths tried around the one given
 
 
-def compensate(weight, weight_fl, second, bits, per_channel):
-    """Integers float64 [O, K] and their fl int32 [O], from weights [O, K] and their fl by nearest rounding.
+def compensate(weight, weight_fl, second, bits, per_channel, lowest):
+    """Integers float64 [G, R, K] and their fl int32 [G, R], from weights and their fl by nearest rounding.
 
-    The fl is refitted: its neighbours are rounded with compensation too, and the one with the least output
-    error is kept. A channel for which nearest rounding is better keeps that.
+    The fl is refitted: its neighbours, as far as they are at least `lowest`, are rounded with compensation
+    too, and the one with the least output error is kept. A channel for which nearest rounding is better
+    keeps that.
     """
     order, factor = elimination(second)
     candidates, rounded, errors = [], [], []
     for offset in OFFSETS:
-        fl = weight_fl + offset
-        plain = nearest(weight, fl, bits)
-        integers = np.empty_like(plain)
-        integers[:, order] = _sweep(scaled(weight, fl)[:, order], factor, bits)
+        fl = np.maximum(weight_fl + offset, lowest)
+        plain, integers = nearest(weight, fl, bits), np.empty_like(weight)
+        sorted_columns = np.take_along_axis(scaled(weight, fl), order[:, None], axis=2)
+        np.put_along_axis(integers, order[:, None], _sweep(sorted_columns, factor, bits), axis=2)
         error, plain_error = output_error(weight, integers, fl, second), output_error(weight, plain, fl, second)
         candidates.append(fl)
-        rounded.append(np.where((error <= plain_error)[:, None], integers, plain))
+        rounded.append(np.where((error <= plain_error)[..., None], integers, plain))
         errors.append(np.minimum(error, plain_error))
     fl, index = best(candidates, errors, per_channel)
-    return np.stack(rounded)[index, np.arange(len(index))], fl
+    return np.take_along_axis(np.stack(rounded), index[None, ..., None], axis=0)[0], fl
 
 
 def elimination(second):
-    """The order of the columns, and the upper Cholesky factor U of the inverse: inv(H) = U' U."""
-    damping = DAMPING * np.mean(np.diag(second))
-    order = np.argsort(-np.diag(second), kind="stable")
-    # Where no input is ever set H is zero, and any order with the identity rounds to nearest.
-    damped = second[np.ix_(order, order)] + (damping if damping > 0 else 1.0) * np.eye(len(second))
-    return order, np.linalg.cholesky(np.linalg.inv(damped)).T
+    """The order of the columns [G, K], and the upper Cholesky factor U of the inverse: inv(H) = U' U."""
+    order = np.argsort(-np.diagonal(second, axis1=1, axis2=2), axis=1, kind="stable")
+    ordered = np.take_along_axis(np.take_along_axis(second, order[:, :, None], 1), order[:, None, :], 2)
+    return order, np.linalg.cholesky(np.linalg.inv(damped(ordered))).swapaxes(1, 2)
 
 
-def _sweep(columns, factor, bits):
-    rest = np.ascontiguousarray(columns.T)  # [K, O]: a column of weights is a row in memory
-    rounded = np.empty_like(rest)
-    for start in range(0, len(rest), BLOCK):
-        stop = min(start + BLOCK, len(rest))
-        errors = np.empty_like(rest[start:stop])
+def _sweep(weight, factor, bits):
+    rest = np.ascontiguousarray(weight.swapaxes(1, 2))  # [G, K, R]: a column of weights is a row in memory
+    rounded, width = np.empty_like(rest), rest.shape[1]
+    for start in range(0, width, BLOCK):
+        stop = min(start + BLOCK, width)
+        errors = np.empty_like(rest[:, start:stop])
         for j in range(start, stop):
-            rounded[j] = saturate(np.rint(rest[j]), bits)
-            errors[j - start] = (rest[j] - rounded[j]) / factor[j, j]
-            rest[j + 1 : stop] -= np.outer(factor[j, j + 1 : stop], errors[j - start])
-        rest[stop:] -= factor[start:stop, stop:].T @ errors
-    return rounded.T
+            rounded[:, j] = saturate(np.rint(rest[:, j]), bits)
+            error = errors[:, j - start] = (rest[:, j] - rounded[:, j]) / factor[:, j, j, None]
+            rest[:, j + 1 : stop] -= factor[:, j, j + 1 : stop, None] * error[:, None]
+        rest[:, stop:] -= factor[:, start:stop, stop:].swapaxes(1, 2) @ errors
+    return rounded.swapaxes(1, 2)

@@ -1,83 +1,114 @@
-"""What a layer's input is like on the calibration images: the moments that the weights' steps need."""
+"""What a layer's input is like on the calibration images: the moments that the weights' steps need.
+
+A layer of G groups has G sets of inputs, each read by its own R = O / G output channels; K is the number of
+weights of one output.
+"""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from quantflow.arithmetic import dequantize
 from quantflow.graph import Dense
 from quantflow.windows import windows
 
-COLUMN_BYTES = 1 << 25  # of unfolded windows at a time
+SAMPLES = 1 << 15  # windows that the moments are taken over, drawn evenly from all images
+COLUMN_VALUES = 1 << 23  # of unfolded windows at a time
 MAX_COLUMNS = 4608  # inputs of one output (512 channels of 3x3), up to which second moments are taken
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Moments:
-    """Means over every window of every calibration image; K is the number of weights of one output.
+    """Means over windows of the calibration images.
+
+    With x the fixed-point network's window, x_float the float network's at the same place, W the float
+    weights [G, R, K], and d what the output lacks where it is computed from x: W (x_float - x), and the
+    error of the residual map if there is one.
 
     `second` is drawn towards its diagonal: the variance of each x is added K / (K + windows) times. With few
     windows for many weights (fully connected layers) the calibration images would otherwise leave directions
     in which an error seems to cost nothing.
-
-    With x the fixed-point network's window, x_float the float network's at the same place, d their
-    difference x_float - x and W the float weights [O, K]:
     """
 
-    mean: np.ndarray = field(repr=False)  # E[x], float64 [K]
-    mean_float: np.ndarray = field(repr=False)  # E[x_float], float64 [K]
-    second: np.ndarray | None = field(repr=False)  # E[x x'], float64 [K, K]; None above MAX_COLUMNS
-    cross: np.ndarray | None = field(repr=False)  # E[W d x'], float64 [O, K]; None above MAX_COLUMNS
-    cross_mean: np.ndarray = field(repr=False)  # E[W d], float64 [O]
+    mean: np.ndarray = field(repr=False)  # E[x], float64 [G, K]
+    second: np.ndarray = field(repr=False)  # E[x x'], float64 [G, K, K]
+    cross: np.ndarray = field(repr=False)  # E[d x'], float64 [G, R, K]
+    cross_mean: np.ndarray = field(repr=False)  # E[d], float64 [G, R]
 
     def about_mean(self):
         """The same moments of inputs that have their mean taken off: what counts once the bias is free."""
-        second = self.second - np.outer(self.mean, self.mean)
-        cross = self.cross - np.outer(self.cross_mean, self.mean)
+        second = self.second - self.mean[:, :, None] * self.mean[:, None, :]
+        cross = self.cross - self.cross_mean[:, :, None] * self.mean[:, None, :]
         return replace(self, second=second, cross=cross, cross_mean=np.zeros_like(self.cross_mean))
 
 
-def input_moments(layer, exact, fixed, input_format, slices):
-    """The Moments of one layer's input: maps `exact` (float) and `fixed` (integers of `input_format`).
+def columns(layer):
+    """K: the number of weights of one output."""
+    return layer.weight[0].size
 
-    Both are [N, C, H, W], `slices` cut N into batches. The moments of x are sums of integers times a power
-    of two, exact in float64 whatever the batches.
+
+def grouped(layer, values):
+    """Weights [O, ...] as [G, R, K], float64, or one number for each output channel [O] as [G, R]."""
+    groups = getattr(layer, "groups", 1)
+    if values.ndim == 1:
+        return values.reshape(groups, -1)
+    return values.reshape(groups, len(values) // groups, -1).astype(np.float64)
+
+
+def input_moments(layer, sources, formats):
+    """The Moments of one Convolution or Dense.
+
+    `sources` are the maps of its inputs on the calibration set, each with `exact` (float) and `fixed`
+    (integers of the Format in `formats`), [N, C, H, W].
     """
-    weight = layer.weight.reshape(len(layer.weight), -1).astype(np.float64)
-    width = weight.shape[1]
-    sums = np.zeros((2, width))
-    second = cross = None
-    if width <= MAX_COLUMNS:
-        second, cross = np.zeros((width, width)), np.zeros(weight.shape)
+    weight = grouped(layer, layer.weight).astype(np.float32)
+    groups, rows, width = weight.shape
+    mean, cross_mean = np.zeros((groups, width)), np.zeros((groups, rows))
+    second, cross = np.zeros((groups, width, width)), np.zeros(weight.shape)
     count = 0
-    for batch in _batches(layer, slices):
-        x = unfold(layer, dequantize(fixed[batch], input_format))
-        x_float = unfold(layer, exact[batch].astype(np.float64))
-        count += x.shape[1]
-        sums += x.sum(axis=1), x_float.sum(axis=1)
-        if second is not None:
-            second += x @ x.T
-            cross += (weight @ (x_float - x)) @ x.T
-    mean, mean_float = sums / count
-    if second is not None:
-        second, cross = second / count, cross / count
-        variance = np.maximum(np.diag(second) - mean**2, 0)
-        second += np.diag(variance * (width / (width + count)))
-    drift = weight @ (mean_float - mean)
-    return Moments(mean=mean, mean_float=mean_float, second=second, cross=cross, cross_mean=drift)
+    # All in units of the input's least significant bit: products then stay far from float32's limits.
+    fl = formats[0].fl
+    for images, places in _samples(layer, len(sources[0].exact)):
+        x = _unfold(layer, sources[0].fixed[images].astype(np.float32), places)
+        missing = weight @ (_unfold(layer, np.ldexp(sources[0].exact[images], fl), places) - x)
+        for source, format in zip(sources[1:], formats[1:], strict=True):
+            fixed = np.ldexp(source.fixed[images].astype(np.float32), fl - format.fl)
+            missing += _gathered(np.ldexp(source.exact[images], fl) - fixed, places).reshape(groups, rows, -1)
+        count += x.shape[2]
+        mean += x.sum(axis=2, dtype=np.float64)
+        cross_mean += missing.sum(axis=2, dtype=np.float64)
+        second += x @ x.swapaxes(1, 2)
+        cross += missing @ x.swapaxes(1, 2)
+    mean, cross_mean = (np.ldexp(sums / count, -fl) for sums in (mean, cross_mean))
+    second, cross = (np.ldexp(sums / count, -2 * fl) for sums in (second, cross))
+    diagonal = np.arange(width)
+    variance = np.maximum(second[:, diagonal, diagonal] - mean**2, 0)
+    second[:, diagonal, diagonal] += variance * (width / (width + count))
+    return Moments(mean=mean, second=second, cross=cross, cross_mean=cross_mean)
 
 
-def unfold(layer, x):
-    """Every window of the maps [N, C, H, W] as a column: [K, windows], K in the order of the weights."""
-    if isinstance(layer, Dense):
-        return np.ascontiguousarray(x.reshape(len(x), -1).T)
-    return windows(x, layer.window, fill=0).transpose(1, 2, 3, 0, 4, 5).reshape(layer.weight[0].size, -1)
-
-
-def _batches(layer, slices):
-    """The slices, cut further so that a batch's unfolded windows take about COLUMN_BYTES."""
+def _samples(layer, count):
+    """Batches of image numbers [n] with the pixels [n, P] taken from each, every image as many of its own."""
     pixels = layer.output_shape[1] * layer.output_shape[2]
-    step = max(1, COLUMN_BYTES // (8 * layer.weight[0].size * pixels))
-    for s in slices:
-        for start in range(s.start, s.stop, step):
-            yield slice(start, min(start + step, s.stop))
+    taken = min(pixels, max(1, -(-SAMPLES // count)))
+    random = np.random.default_rng(0)
+    step = max(1, COLUMN_VALUES // (columns(layer) * getattr(layer, "groups", 1) * taken))
+    for start in range(0, count, step):
+        images = np.arange(start, min(start + step, count))
+        places = random.random((len(images), pixels)).argpartition(taken - 1, axis=1)[:, :taken]
+        yield images, places
+
+
+def _unfold(layer, x, places):
+    """The windows of the maps [n, C, H, W] at the output pixels `places` [n, P]: float32 [G, K, n * P]."""
+    if isinstance(layer, Dense):
+        return np.ascontiguousarray(x.reshape(len(x), -1).T)[None]
+    taps = windows(x, layer.window, fill=0)
+    rows, across = np.divmod(places, taps.shape[5])
+    taken = taps[np.arange(len(x))[:, None], :, :, :, rows, across]  # [n, P, C, kh, kw]
+    return np.ascontiguousarray(taken.reshape(rows.size, layer.groups, -1).transpose(1, 2, 0))
+
+
+def _gathered(x, places):
+    """The maps [n, O, H, W] at the pixels `places` [n, P]: [O, n * P]."""
+    flat = np.take_along_axis(x.reshape(*x.shape[:2], -1), places[:, None, :], axis=2)
+    return flat.transpose(1, 0, 2).reshape(x.shape[1], -1)

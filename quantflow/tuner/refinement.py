@@ -15,30 +15,33 @@ BLOCK = 64  # columns whose effect on all others is applied in one multiplicatio
 
 
 def refine(weight, rounded, weight_fl, second, bits):
-    """Integers float64 [O, K] with an output error at most that of `rounded`, from weights [O, K]."""
-    goal = scaled(weight, weight_fl).T
-    integers = np.array(rounded.T, order="C")  # [K, O]
-    used = np.flatnonzero(np.diag(second) > 0)
+    """Integers float64 [G, R, K] with an output error at most that of `rounded`, from weights [G, R, K]."""
+    goal = scaled(weight, weight_fl).swapaxes(1, 2)
+    integers = np.array(rounded.swapaxes(1, 2), order="C")  # [G, K, R]
     for _ in range(PASSES):
         # Half the error's slope in each integer, anew in each pass so that rounding cannot build up.
         slope = second @ (integers - goal)
-        if not _descend(integers, slope, second, used, bits):
+        if not _descend(integers, slope, second, bits):
             break
-    return integers.T
+    return integers.swapaxes(1, 2)
 
 
-def _descend(integers, slope, second, used, bits):
-    """One pass over the columns in `used`, in place; whether any integer changed."""
-    changed = False
-    for block in np.split(used, range(BLOCK, len(used), BLOCK)):
-        local, steps = slope[block], np.zeros((len(block), integers.shape[1]))
-        inner = second[np.ix_(block, block)]
-        for i, column in enumerate(block):
-            value = saturate(np.rint(integers[column] - local[i] / inner[i, i]), bits)
-            steps[i] = value - integers[column]
-            if steps[i].any():
-                integers[column] = value
-                local += np.outer(inner[i], steps[i])
+def _descend(integers, slope, second, bits):
+    """One pass over the columns, in place; whether any integer changed."""
+    changed, width = False, integers.shape[1]
+    diagonal = np.diagonal(second, axis1=1, axis2=2)
+    curvature = np.where(diagonal > 0, diagonal, np.inf)[..., None]  # an input that is never set changes nothing
+    for start in range(0, width, BLOCK):
+        block = slice(start, min(start + BLOCK, width))
+        local, inner = slope[:, block].copy(), second[:, block, block]
+        before = integers[:, block].copy()
+        for i in range(before.shape[1]):
+            column = integers[:, start + i]
+            value = saturate(np.rint(column - local[:, i] / curvature[:, start + i]), bits)
+            step = value - column
+            if step.any():
+                integers[:, start + i] = value
+                local += inner[:, i, :, None] * step[:, None]
                 changed = True
-        slope += second[:, block] @ steps
+        slope += second[:, :, block] @ (integers[:, block] - before)
     return changed

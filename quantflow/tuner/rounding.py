@@ -8,7 +8,7 @@ from quantflow.tuner import methods
 from quantflow.tuner.bias_correction import corrected_bias
 from quantflow.tuner.compensation import compensate
 from quantflow.tuner.least_squares import refit
-from quantflow.tuner.moments import input_moments
+from quantflow.tuner.moments import MAX_COLUMNS, columns, grouped, input_moments
 from quantflow.tuner.output_error import least_output_error_fl, nearest
 from quantflow.tuner.refinement import refine
 from quantflow.tuner.weights import fl_per_channel, fl_per_layer, limited_fl, quantize_weights
@@ -25,60 +25,62 @@ class RoundedWeights:
     bias: np.ndarray = field(repr=False)  # float [O]
 
 
-def round_weights(layer, maps, input_format, bits, method, slices):
+def round_weights(layer, sources, formats, bits, method):
     """The RoundedWeights of a Convolution or Dense by `method`, a `methods.Method`.
 
-    `maps` are the layer's input on the calibration set (`exact` and `fixed`, [N, C, H, W]), cut into batches
-    by `slices`; they are read only by steps that need them. A layer with more than `moments.MAX_COLUMNS`
-    inputs to an output takes no step that needs second moments.
+    `sources` are the maps of its inputs on the calibration set (`exact` and `fixed`, [N, C, H, W]) and
+    `formats` their Formats; they are read only by steps that need them. A layer with more than
+    `moments.MAX_COLUMNS` inputs to an output takes no step that needs second moments.
     """
-    moments = None
-    if set(method.steps) & {*ON_MOMENTS, methods.BIAS_CORRECTION}:
-        moments = input_moments(layer, maps.exact, maps.fixed, input_format, slices)
-    if moments is None or moments.second is None or not set(method.steps) & set(ON_MOMENTS):
-        weight_fl = _own_fl(layer.weight, layer, bits, method, input_format)
-        weight = quantize_weights(layer.weight, bits, weight_fl)
+    if set(method.steps) & set(ON_MOMENTS) and columns(layer) <= MAX_COLUMNS:
+        weight, weight_fl = _round_on_moments(layer, input_moments(layer, sources, formats), formats, bits, method)
     else:
-        weight, weight_fl = _round_on_moments(layer, moments, input_format, bits, method)
+        weight_fl = _own_fl(layer.weight, layer, formats, bits, method)
+        weight = quantize_weights(layer.weight, bits, weight_fl)
     bias = layer.bias
     if method.has(methods.BIAS_CORRECTION):
-        bias = corrected_bias(_matrix(layer.weight), _matrix(weight), weight_fl, bias, moments)
+        bias = corrected_bias(layer, weight, weight_fl, sources, formats)
     return RoundedWeights(weight=weight, weight_fl=weight_fl, bias=bias)
 
 
-def _round_on_moments(layer, moments, input_format, bits, method):
+def _round_on_moments(layer, moments, formats, bits, method):
     """Integers and fl of one layer by the steps that need second moments."""
     if method.has(methods.BIAS_CORRECTION):
         moments = moments.about_mean()
-    second, weight = moments.second, _matrix(layer.weight)
+    second, weight, lowest = moments.second, grouped(layer, layer.weight), _lowest_fl(formats)
     if method.has(methods.LEAST_SQUARES):
         weight = refit(weight, moments)
+    flat = weight.reshape(len(layer.weight), -1)
     if method.has(methods.OUTPUT_ERROR):
-        weight_fl = least_output_error_fl(weight, second, bits, method.per_channel)
-        weight_fl = _limited(weight_fl, weight, layer, bits, method, input_format)
+        weight_fl = least_output_error_fl(weight, second, bits, method.per_channel, lowest).reshape(-1)
+        weight_fl = _limited(weight_fl, flat, layer, formats, bits, method)
     else:
-        weight_fl = _own_fl(weight, layer, bits, method, input_format)
+        weight_fl = _own_fl(flat, layer, formats, bits, method)
+    weight_fl = grouped(layer, weight_fl)
     rounded = nearest(weight, weight_fl, bits)
     if method.has(methods.COMPENSATION):
-        rounded, weight_fl = compensate(weight, weight_fl, second, bits, method.per_channel)
+        rounded, weight_fl = compensate(weight, weight_fl, second, bits, method.per_channel, lowest)
     if method.has(methods.REFINEMENT):
         rounded = refine(weight, rounded, weight_fl, second, bits)
-    return rounded.astype(np.int32).reshape(layer.weight.shape), weight_fl
+    return rounded.astype(np.int32).reshape(layer.weight.shape), weight_fl.reshape(-1)
 
 
-def _own_fl(weight, layer, bits, method, input_format):
+def _own_fl(weight, layer, formats, bits, method):
     """Fractional lengths by the weights' own error: int32 [O]."""
     if not method.per_channel:
-        return fl_per_layer(weight, bits, method.weights)
-    return _limited(fl_per_channel(weight, bits, method.weights), weight, layer, bits, method, input_format)
+        return np.maximum(fl_per_layer(weight, bits, method.weights), _lowest_fl(formats))
+    return _limited(fl_per_channel(weight, bits, method.weights), weight, layer, formats, bits, method)
 
 
-def _limited(weight_fl, weight, layer, bits, method, input_format):
+def _limited(weight_fl, weight, layer, formats, bits, method):
+    """Fractional lengths [O] within the limits that accumulator and bias set, per channel."""
     if not method.per_channel:
         return weight_fl
     layer_fl = int(fl_per_layer(weight, bits, method.weights)[0])
-    return limited_fl(weight_fl, layer_fl, weight, layer.bias, input_format.fl)
+    limited = limited_fl(weight_fl, layer_fl, weight, layer.bias, formats[0].fl)
+    return np.maximum(limited, _lowest_fl(formats))
 
 
-def _matrix(weight):
-    return weight.reshape(len(weight), -1).astype(np.float64)
+def _lowest_fl(formats):
+    """The least weight fl: a residual map is shifted left to the accumulator's fl, never right."""
+    return formats[1].fl - formats[0].fl if len(formats) > 1 else np.iinfo(np.int32).min

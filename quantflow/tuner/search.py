@@ -4,27 +4,9 @@ import math
 
 import numpy as np
 
-from quantflow.arithmetic import Format, dequantize, quantize
+from quantflow.arithmetic import dequantize, quantize
 
 CHUNK_VALUES = 1 << 20  # values compared at once
-
-
-def largest_fl(low, high, bits):
-    """The largest fl at which every value in [low, high] still rounds to an integer of `bits` bits.
-
-    This is where the search of Qiu et al. (FPGA 2016, section 5.2) starts. Where both ends are zero any
-    fl holds them; `bits - 1` (values in [-1, 1)) is taken.
-    """
-    low, high = float(low), float(high)
-    largest = max(abs(low), abs(high))
-    if largest == 0:
-        return bits - 1
-    # largest = m * 2**e with m in [0.5, 1), so at most one integer bit less than this can be needed.
-    fl = bits - math.frexp(largest)[1]
-    limits = Format(bits=bits, fl=fl)
-    while np.rint(np.ldexp(low, fl)) < limits.min or np.rint(np.ldexp(high, fl)) > limits.max:
-        fl -= 1
-    return fl
 
 
 def search(start, score, bound, lowest=-math.inf, highest=math.inf):

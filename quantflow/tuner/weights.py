@@ -2,28 +2,28 @@
 
 import numpy as np
 
-from quantflow.arithmetic import Format, quantize
+from quantflow.arithmetic import Format, largest_fl, quantize
 from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
-from quantflow.tuner.search import error_bound, largest_fl, quantization_error, search
+from quantflow.tuner.search import error_bound, quantization_error, search
 
 CHANNEL_SPAN = 8  # a channel's fl is at most this far above its layer's: finer grids only widen the accumulator
 BIAS_BITS = 24  # a channel's fl is not raised above its layer's where its bias would need more than this
 
 
-def least_error_fl(values, bits, objective=ABSOLUTE):
+def least_error_fl(values, bits, objective=ABSOLUTE, signed=True):
     """argmin over fl of sum |W - W(bits, fl)| for a float array of any shape (Qiu et al., section 5.2).
 
     `objective` is one of `tuner.objectives`: the absolute error above, the squared one, or MAXIMUM, which
     takes the largest fl at which nothing overflows. Used for a layer's weights, for one channel's, and for
     the network's input on the calibration images.
     """
-    start = largest_fl(values.min(), values.max(), bits)
+    start = largest_fl(values.min(), values.max(), bits, signed)
     if objective == MAXIMUM:
         return start
     return search(
         start,
-        score=lambda fl: quantization_error(values, Format(bits=bits, fl=fl), POWER[objective]),
-        bound=lambda fl: error_bound(values, Format(bits=bits, fl=fl), start, POWER[objective]),
+        score=lambda fl: quantization_error(values, Format(bits=bits, fl=fl, signed=signed), POWER[objective]),
+        bound=lambda fl: error_bound(values, Format(bits=bits, fl=fl, signed=signed), start, POWER[objective]),
     )
 
 

@@ -5,7 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from quantflow.arithmetic import Format, dequantize, quantize, round_half_even_shift, saturate, signed_bits
+from quantflow.arithmetic import (
+    Format,
+    dequantize,
+    largest_fl,
+    quantize,
+    round_half_even_shift,
+    saturate,
+    signed_bits,
+)
 
 
 def test_shift_rounds_as_exact_fractions_do():
@@ -74,3 +82,34 @@ def test_signed_bits_is_the_narrowest():
         for high in range(low, 10):
             fitting = [n for n in range(1, 8) if -(1 << (n - 1)) <= low and high <= (1 << (n - 1)) - 1]
             assert signed_bits(low, high) == fitting[0], (low, high)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "bits", "fl"),
+    [
+        (0.0, 0.9, 8, 7),  # 0.9 * 128 = 115
+        (-1.0, 0.5, 8, 7),  # -128 just fits
+        (-0.5, 1.0, 8, 6),  # 128 does not
+        (0.0, 127.4, 8, 0),  # rounds to 127
+        (0.0, 127.5, 8, -1),  # would round to 128
+        (-128.5, 0.0, 8, 0),  # half to even: -128
+        (-3000.0, 100.0, 8, -5),  # negative: -93.75 -> -94
+        (0.0, 0.001, 4, 12),  # larger than the bits: 4.096
+        (0.0, 0.0, 6, 5),
+    ],
+)
+def test_largest_fl_worked_by_hand(low, high, bits, fl):
+    assert largest_fl(low, high, bits) == fl
+
+
+@pytest.mark.parametrize("bits", [2, 3, 8, 16])
+def test_largest_fl_holds_and_the_next_overflows(bits):
+    random = np.random.default_rng(bits)
+    for _ in range(200):
+        low, high = np.sort(random.normal(size=2) * 2.0 ** random.integers(-20, 20)).astype(np.float32)
+        fl = largest_fl(low, high, bits)
+        fits = [
+            -(1 << (bits - 1)) <= np.rint(low * 2.0**f) and np.rint(high * 2.0**f) < 1 << (bits - 1)
+            for f in (fl, fl + 1)
+        ]
+        assert fits == [True, False]

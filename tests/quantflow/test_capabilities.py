@@ -1,18 +1,19 @@
-"""What only the float engine computes is refused by its layer's name, in every part of the fixed-point side."""
+"""What the machine lacks is refused by its layer's name; the tuner and the integer engine compute it."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from quantflow import float_engine
+from quantflow.arithmetic import Format, dequantize
+from quantflow.capabilities import check_machine, machine_lacks
 from quantflow.compiler import compile_network
 from quantflow.config import Config
 from quantflow.errors import UserError
-from quantflow.float_engine import run
-from quantflow.graph import Activation, Add, AveragePool, Concat, MaxPool, Pad, Reshape, Slice, Window
-from quantflow.integer_engine import run_integers
+from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, MaxPool, Pad, Reshape, Slice, Window
+from quantflow.integer_engine import run
 from quantflow.tune import tune
-from quantflow.tuned_file import save
 from tests.quantflow.networks import RandomNetwork
 
 
@@ -42,6 +43,7 @@ CASES = {
     "layer conv1 has a dilation of 2x2": changed_convolution(window=DILATED),
     "layer conv1 has an upper bound of 6 in its activation": changed_convolution(relu=True, maximum=6.0),
     "layer more has a dilation of 2x2": behind_convolution(MaxPool, window=DILATED),
+    "layer conv1 adds the map image to its sums": changed_convolution(inputs=("image", "image")),
     "layer more is an AveragePool": behind_convolution(
         AveragePool, window=Window(kernel=(6, 6)), output_shape=(4, 1, 1)
     ),
@@ -55,18 +57,42 @@ CASES = {
 
 
 @pytest.mark.parametrize("words", CASES)
-def test_what_the_fixed_point_side_lacks_is_refused_by_name(words, tmp_path):
+def test_what_the_machine_lacks_is_refused_by_the_layers_name(words):
     tuned = CASES[words]
-    images = np.random.default_rng(1).normal(size=(2, 4, 6, 6)).astype(np.float32)
-    assert run(tuned.network, images).shape == (2, *tuned.network.output_shape)
-    parts = {
-        "the tuner": lambda: tune(tuned.network, images),
-        "the integer engine": lambda: run_integers(tuned, np.zeros((1, 4, 6, 6), np.int32)),
-        "the compiler": lambda: compile_network(tuned, Config(pixels=2, lanes=8)),
-        "a tuned network's file": lambda: save(tuned, tmp_path / "tuned"),
-    }
-    for part, act in parts.items():
+    layer = tuned.network.layers[-1]
+    assert words == f"layer {layer.name} {machine_lacks(layer)}"
+    for act in (check_machine, lambda network: compile_network(network, Config(pixels=2, lanes=8))):
         with pytest.raises(UserError) as caught:
-            act()
-        assert str(caught.value) == f"{words}, which {part} does not support yet"
-    assert not (tmp_path / "tuned").exists()
+            act(tuned)
+        assert str(caught.value) == f"{words}, which the machine does not support yet"
+
+
+@pytest.mark.parametrize("words", CASES)
+def test_and_computed_by_the_integer_engine(words):
+    """Against the float engine, from the tuner, at so many bits that hardly anything is lost."""
+    network = CASES[words].network
+    for layer in network.layers:
+        if isinstance(layer, Convolution):
+            layer.weight[:] = np.random.default_rng(2).normal(size=layer.weight.shape) / 4
+    images = np.random.default_rng(1).normal(size=(3, 4, 6, 6)).astype(np.float32)
+    tuned = tune(network, images, activation_bits=14, weight_bits=14, method="max")
+    last = network.layers[-1].name
+    output = dequantize(run(tuned, images)[last], tuned.output_format(last))
+    np.testing.assert_allclose(output, float_engine.run(network, images), atol=0.01)
+    assert np.abs(output).max() > 0.5
+
+
+def test_unsigned_maps_are_refused():
+    unsigned = Format(bits=8, fl=7, signed=False)
+    tuned = quantized()
+    with pytest.raises(UserError, match="^the network's input is unsigned, which the machine does not support yet$"):
+        check_machine(replace(tuned, input=unsigned))
+    entry = replace(tuned.layers["conv1"], output=unsigned)
+    with pytest.raises(UserError, match="^layer conv1 gives unsigned numbers, which the machine does not support yet$"):
+        check_machine(replace(tuned, layers={"conv1": entry}))
+
+
+def test_what_the_machine_has():
+    tuned = RandomNetwork(2, (3, 9, 9)).convolution(4, (3, 3)).pool((2, 2)).dense(5).finish()
+    assert [machine_lacks(layer) for layer in tuned.network.layers] == [None] * 3
+    check_machine(tuned)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from quantflow import float_engine
+from quantflow import correlation, float_engine
 from quantflow.errors import UserError
 from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
 
@@ -65,7 +65,7 @@ def expected_maps(network, images):
 @pytest.mark.parametrize("relu", [True, False])
 @pytest.mark.parametrize("column_bytes", [1, 4000, 1 << 25])
 def test_every_map_follows_its_definition(relu, column_bytes, monkeypatch):
-    monkeypatch.setattr(float_engine, "COLUMN_BYTES", column_bytes)
+    monkeypatch.setattr(correlation, "COLUMN_BYTES", column_bytes)
     network = small_network(relu)
     images = np.random.default_rng(2).normal(size=(7, 2, 7, 6)).astype(np.float32)
     maps = float_engine.activations(network, images)

@@ -1,63 +1,22 @@
 """The integer engine against a convolution in plain Python integers, and against cases worked by hand."""
 
-from fractions import Fraction
-from itertools import product
-
 import numpy as np
 import pytest
 
-from quantflow import integer_engine
+from quantflow import correlation, integer_engine
 from quantflow.arithmetic import Format
 from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
-from quantflow.integer_engine import accumulate, accumulator_bits, requantize, run, run_integers
+from quantflow.integer_engine import run, run_integers
 from quantflow.quantized import QuantizedLayer, QuantizedNetwork
+from tests.quantflow.naive import naive_maps
 from tests.quantflow.networks import RandomNetwork
-
-
-def naive_layer(quantized, layer, x):
-    """One image through one layer with Python's own integers and fractions; `x` is nested lists."""
-    channels, height, width = layer.input_shape
-    if isinstance(layer, Dense):
-        flat = [x[c][i][j] for c, i, j in product(range(channels), range(height), range(width))]
-        entry = quantized.layers[layer.name]
-        sums = [sum(int(w) * v for w, v in zip(row, flat, strict=True)) for row in entry.weight]
-        return [[[naive_output(layer, entry, o, total)]] for o, total in enumerate(sums)]
-    rows, columns = layer.output_shape[1:]
-    return [
-        [[naive_pixel(quantized, layer, x, o, row, column) for column in range(columns)] for row in range(rows)]
-        for o in range(layer.output_shape[0])
-    ]
-
-
-def naive_pixel(quantized, layer, x, o, row, column):
-    channels, height, width = layer.input_shape
-    window, taps = layer.window, []
-    for i, j in product(range(window.kernel[0]), range(window.kernel[1])):
-        y = row * window.stride[0] - window.padding[0] + i
-        z = column * window.stride[1] - window.padding[1] + j
-        if 0 <= y < height and 0 <= z < width:
-            taps.append((i, j, y, z))
-    if isinstance(layer, MaxPool):
-        return max(x[o][y][z] for _, _, y, z in taps)
-    entry = quantized.layers[layer.name]
-    total = sum(int(entry.weight[o, c, i, j]) * x[c][y][z] for c in range(channels) for i, j, y, z in taps)
-    return naive_output(layer, entry, o, total)
-
-
-def naive_output(layer, entry, o, total):
-    # Python rounds a Fraction to nearest, ties to even.
-    value = round(Fraction(total + int(entry.bias[o]), 2 ** int(entry.shift[o])))
-    value = max(value, 0) if layer.relu else value
-    return min(max(value, entry.output.min), entry.output.max)
 
 
 def assert_equals_naive(quantized, images):
     maps = run_integers(quantized, images, keep=True)
     for index, image in enumerate(images):
-        naive = {quantized.network.input_name: image.tolist()}
-        for layer in quantized.network.layers:
-            naive[layer.name] = naive_layer(quantized, layer, naive[layer.inputs[0]])
-            assert maps[layer.name][index].tolist() == naive[layer.name], layer.name
+        for name, naive in naive_maps(quantized, image.tolist()).items():
+            assert maps[name][index].tolist() == naive, name
 
 
 def random_network(seed, activation_bits, weight_bits):
@@ -104,75 +63,6 @@ def test_worked_by_hand():
     assert outputs.dtype == np.int32
 
 
-def test_relu_comes_before_saturation_and_after_rounding():
-    accumulators = np.array([-500, -3, -1, 0, 1, 3, 5, 1023]).reshape(1, 1, 1, 8)
-    assert requantize(accumulators, [1], True, 8).ravel().tolist() == [0, 0, 0, 0, 0, 2, 2, 127]
-    assert requantize(accumulators, [1], False, 8).ravel().tolist() == [-128, -2, 0, 0, 0, 2, 2, 127]
-
-
-def test_each_channel_has_its_own_shift():
-    accumulators = np.full((1, 3, 1, 1), 12)
-    assert requantize(accumulators, [0, 3, 2], False, 8).ravel().tolist() == [12, 2, 3]
-
-
-@pytest.mark.parametrize("inputs", [1024, 1025, 5000])
-def test_exact_at_and_beyond_what_float32_holds(inputs):
-    # 1024 * 128 * 128 = 2**24 is the last sum that float32 is trusted with; odd products show a lost bit.
-    weight = np.full((2, inputs), -128)
-    weight[1, 1::2] = 127
-    quantized = one_dense(weight, [0, 0])
-    x = np.full((1, inputs, 1, 1), -128)
-    x[:, 1::2] = -127
-    acc = accumulate(quantized.network.layers[0], quantized.layers["fc"], x, quantized.input)
-    expected = [sum(int(w) * int(v) for w, v in zip(row, x.ravel(), strict=True)) for row in weight]
-    assert acc.ravel().tolist() == expected
-
-
-def test_float32_is_used_only_where_proved():
-    chosen = {}
-    for inputs in (1024, 1025):
-        entry = one_dense(np.full((1, inputs), -128), [0]).layers["fc"]
-        chosen[inputs] = integer_engine._exact_float(entry, Format(bits=8, fl=0))
-    assert chosen == {1024: np.float32, 1025: np.float64}
-
-
-def test_a_bias_beyond_float32_is_added_in_integers():
-    quantized = one_dense([[1]], [(1 << 40) + 1])
-    layer, entry = quantized.network.layers[0], quantized.layers["fc"]
-    assert accumulate(layer, entry, np.full((1, 1, 1, 1), 2), quantized.input).item() == (1 << 40) + 3
-
-
-def test_refuses_sums_that_float64_cannot_hold():
-    entry = one_dense([[1, 1]], [0]).layers["fc"]
-    object.__setattr__(entry, "weight", np.array([[1 << 47, 1]]))
-    with pytest.raises(ValueError, match=r"layer fc sums up to 18014398509482112, above the 2\*\*53"):
-        integer_engine._exact_float(entry, Format(bits=8, fl=0))
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_accumulator_bits_is_the_least_width_that_holds_every_sum(seed):
-    random = np.random.default_rng(seed)
-    weight, bias = random.integers(-8, 8, (2, 3)), random.integers(-60, 60, 2)
-    entry = one_dense(weight, bias, activation_bits=2, weight_bits=4).layers["fc"]
-    reached = [0]
-    for x in product(range(-2, 2), repeat=3):
-        for row, offset in zip(weight, bias, strict=True):
-            products = [int(w) * v for w, v in zip(row, x, strict=True)]
-            for start in (0, int(offset)):
-                reached += [start, start + products[0], start + sum(products[:2]), start + sum(products)]
-    bits = accumulator_bits(entry, Format(bits=2, fl=0))
-    assert all(-(1 << (bits - 1)) <= value < 1 << (bits - 1) for value in reached)
-    assert not all(-(1 << (bits - 2)) <= value < 1 << (bits - 2) for value in reached)
-
-
-def test_accumulator_bits_worked_by_hand():
-    # -128 * -128 * 4 = 2**16 needs 18 bits; 127 * -128 * 4 stays above -2**16, which 17 bits hold.
-    entry = one_dense([[-128] * 4], [0]).layers["fc"]
-    assert accumulator_bits(entry, Format(bits=8, fl=3)) == 18
-    assert accumulator_bits(one_dense([[127] * 4], [0]).layers["fc"], Format(bits=8, fl=0)) == 17
-    assert accumulator_bits(one_dense([[0]], [-(1 << 30)]).layers["fc"], Format(bits=8, fl=0)) == 31
-
-
 def test_batches_do_not_change_results(monkeypatch):
     builder = random_network(5, 8, 8)
     quantized, images = builder.finish(), builder.images(7)
@@ -180,7 +70,7 @@ def test_batches_do_not_change_results(monkeypatch):
     monkeypatch.setattr(
         integer_engine, "BATCH_BYTES", 3 * max(map(integer_engine.working_bytes, quantized.network.layers))
     )
-    monkeypatch.setattr(integer_engine, "COLUMN_BYTES", 2 * 3 * 3 * 2 * 9 * 5 * 4)  # two images of conv1
+    monkeypatch.setattr(correlation, "COLUMN_BYTES", 2 * 3 * 3 * 2 * 9 * 5 * 4)  # two images of conv1
     parts = run_integers(quantized, images, keep=True)
     assert whole.keys() == parts.keys() == {"image", *(layer.name for layer in quantized.network.layers)}
     assert all(np.array_equal(whole[name], parts[name]) for name in whole)

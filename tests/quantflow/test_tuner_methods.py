@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from quantflow import integer_engine
-from quantflow.arithmetic import Format, dequantize, quantize
+from quantflow.arithmetic import Format, dequantize, largest_fl, quantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations
 from quantflow.integer_engine import run
@@ -12,8 +12,9 @@ from quantflow.tune import tune
 from quantflow.tuned_file import load, save
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
+from quantflow.tuner import rounding
 from quantflow.tuner.methods import METHODS, STEPS, find_method
-from quantflow.tuner.search import largest_fl, quantization_error
+from quantflow.tuner.search import quantization_error
 from quantflow.tuner.weights import limited_fl
 from tests.quantflow.test_tuner import images, small_network
 
@@ -89,7 +90,7 @@ def test_every_method_obeys_the_contract_and_repeats(method, per_channel, monkey
     save(tuned, tmp_path / "tuned")
     assert same(tuned, load(tmp_path / "tuned")), "the file's own checks accept it"
     monkeypatch.setattr(integer_engine, "BATCH_BYTES", 1)
-    monkeypatch.setattr(moments_module, "COLUMN_BYTES", 1)
+    monkeypatch.setattr(moments_module, "COLUMN_VALUES", 1)
     monkeypatch.setattr(room_module, "MEMORY_BYTES", 1)
     assert same(tuned, tune(network, calibration, **options)), "whatever the batches"
 
@@ -115,7 +116,7 @@ def test_each_step_works_alone(step):
 
 def test_layers_with_too_many_inputs_take_no_second_moments(monkeypatch):
     network, calibration = small_network(), images(50)
-    monkeypatch.setattr(moments_module, "MAX_COLUMNS", 10)
+    monkeypatch.setattr(rounding, "MAX_COLUMNS", 10)
     tuned = tune(network, calibration, weight_bits=4, method="default")
     for name, entry in tuned.layers.items():
         assert np.array_equal(entry.weight, quantize(network[name].weight, Format(bits=4, fl=int(entry.weight_fl[0]))))
