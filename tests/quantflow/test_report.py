@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from quantflow import report
+from quantflow import plotting, report
 from quantflow.config import Config
 from quantflow.errors import UserError
 
@@ -87,7 +87,7 @@ def test_page_stands_alone():
     assert page.tags.count("svg") == 2 and not {"script", "link", "img", "iframe"} & set(page.tags)
     assert all(reference.startswith("#") for reference in page.references), "nothing outside the page"
     assert not re.search(r"url\((?!#)|@import|://", text)
-    assert all(colour not in text for colour in report.THEME), "plots take the page's colours"
+    assert all(colour not in text for colour in plotting.THEME), "plots take the page's colours"
 
 
 def test_every_figure_is_there():
@@ -121,7 +121,7 @@ def test_names_are_text_whatever_they_hold():
     values["tuning"]["layers"][1]["name"] = values["simulation"]["layers"][1]["name"] = name
     text = report.render(name="network", **values)
     assert f"<td>{html.escape(name)}</td>" in text
-    end = html.escape(name[1 - report.NAME_LENGTH :])
+    end = html.escape(name[1 - plotting.NAME_LENGTH :])
     assert text.count(f">…{end}</text>") == 2, "plots keep the end of a long name"
     assert "<b>" not in text
 
