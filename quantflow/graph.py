@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from quantflow.arithmetic import Format
 from quantflow.representation import Represented
 
 
@@ -162,15 +163,29 @@ class HostOperator:
     axis: int  # of [N, C, H, W] or [N, F], the batch being 0
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WeightFormat:
+    """The quantizer that a layer's weights came with: each is an integer of `bits` bits times 2**-fl[o]."""
+
+    bits: int
+    fl: np.ndarray  # int32 [O]: fractional length of each output channel's weights
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Network(Represented):
-    """Layers in execution order, from one named input to the last layer's output."""
+    """Layers in execution order, from one named input to the last layer's output.
+
+    A model may come with quantizers of its own. They round nothing in the float network, but a tuned one keeps
+    them: `formats` of maps, `weight_formats` of weights, which are on their grid already.
+    """
 
     name: str
     input_name: str
     input_shape: tuple[int, int, int]  # [C, H, W]
     layers: tuple[Layer, ...]
     host: tuple[HostOperator, ...] = ()  # in the order of execution, none of them computed here
+    formats: dict[str, Format] = field(default_factory=dict)  # given ones, by layer (not moving ones) or input
+    weight_formats: dict[str, WeightFormat] = field(default_factory=dict)  # given ones, by layer
 
     @property
     def output_shape(self):

@@ -208,8 +208,16 @@ def test_refuses_scales_beyond_float32():
         export(low)
 
 
+def test_refuses_a_model_beyond_the_formats_limit(monkeypatch):
+    graph = RandomGraph(2, (3, 4, 4))
+    graph.convolution("image", 2)
+    monkeypatch.setattr("quantflow.exporter.MAX_BYTES", 500)
+    with pytest.raises(UserError, match="random makes an ONNX file of [0-9]+ bytes; it may have 500"):
+        export(graph.quantized)
+
+
 def test_the_command_writes_model_and_figures(tmp_path, capsys):
-    images = demo_images()
+    (images, _), _ = demo_images()
     network = load_network(model_path())
     tuned_file.save(tune(network, images[:50]), tmp_path / "tuned")
     main_of("export", tmp_path / "tuned", "-o", tmp_path / "model.onnx", "--json", tmp_path / "figures.json")
@@ -225,7 +233,7 @@ def test_the_command_writes_model_and_figures(tmp_path, capsys):
 
 def test_the_command_names_what_float32_may_round(tmp_path, capsys):
     network = load_network(model_path())
-    tuned = tune(network, demo_images()[:20], activation_bits=16, weight_bits=16)
+    tuned = tune(network, demo_images()[0][0][:20], activation_bits=16, weight_bits=16)
     tuned_file.save(tuned, tmp_path / "tuned")
     main_of("export", tmp_path / "tuned", "-o", tmp_path / "model.onnx", "--no-host")
     assert "float32 is not proved to hold the sums of" in capsys.readouterr().out
@@ -240,7 +248,7 @@ def main_of(*arguments):
 @pytest.mark.parametrize("bits", [(8, 8), (4, 3)], ids=str)
 def test_the_embedded_lenet(bits):
     activation_bits, weight_bits = bits
-    images = demo_images()
+    (images, _), _ = demo_images()
     options = {"activation_bits": activation_bits, "weight_bits": weight_bits, "per_channel": weight_bits < 8}
     assert_same_integers(tune(load_network(model_path()), images[:32], **options), images[32:96])
 
