@@ -4,6 +4,7 @@ import io
 import re
 
 from quantflow.errors import UserError
+from quantflow.page import MISSING
 
 # Colours that stand for the page's own.
 INK, BAR, MUTED, LINE = "#010101", "#020202", "#030303", "#040404"
@@ -33,7 +34,7 @@ def plot(key, height, draw, width=PLOT_WIDTH):
         from matplotlib import rc_context
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("the report needs jinja2 and matplotlib: pip install 'quantflow[report]'") from None
+        raise UserError(MISSING) from None
     # A layer's name may hold any character: two $ are not the signs of a formula.
     style = {"svg.fonttype": "none", "svg.hashsalt": key, "font.size": 9, "text.parse_math": False}
     with rc_context(style):

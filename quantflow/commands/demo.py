@@ -9,7 +9,7 @@ from quantflow import lenet, tuned_file
 from quantflow.commands.console import JsonOption, add_row, console, examples, table, write_json, write_text
 from quantflow.commands.generate import generate
 from quantflow.commands.simulate import simulate
-from quantflow.commands.tune import tune_and_evaluate
+from quantflow.commands.tuning import tune_and_evaluate
 from quantflow.datasets import Dataset
 from quantflow.errors import UserError
 from quantflow.importer import load_network
