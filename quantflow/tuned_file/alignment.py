@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantflow.accumulation import MAX_ACCUMULATOR_BITS
-from quantflow.arithmetic import Format, quantize
+from quantflow.arithmetic import Format, quantize, signed_bits
 from quantflow.wording import fractional_lengths
 
 MAX_SHIFT = MAX_ACCUMULATOR_BITS - 1
@@ -24,17 +24,23 @@ def round_anew(exact, weight, anew, bits, fl):
 
 
 def realigned(record, bias, old_fl, new_fl):
-    """The biases at another fl, rounded to nearest with ties to even; exact where nothing changed."""
+    """The biases [O] at another fl, rounded to nearest with ties to even: the same where it is the same fl."""
     with np.errstate(over="ignore"):
-        values = np.rint(np.ldexp(bias.astype(np.float64), new_fl - old_fl))
-    if (np.abs(values) > MAX_BIAS).any():
-        worst = int(new_fl[np.argmax(np.abs(values))])
-        record.fail(f"weight: a bias at the accumulator's fl {worst} exceeds {MAX_ACCUMULATOR_BITS} bits")
-    return np.where(new_fl == old_fl, bias, values.astype(np.int64))
+        values = np.rint(np.ldexp(bias.astype(np.float64), (new_fl - old_fl).astype(np.int32)))
+    for channel in np.flatnonzero((values < ~MAX_BIAS) | (values > MAX_BIAS))[:1]:
+        most = old_fl[channel] + MAX_ACCUMULATOR_BITS - signed_bits(bias[channel], bias[channel])
+        record.fail(
+            f"weight: the fl of the input and of channel {channel}'s weights add up to at most {most}, where its "
+            f"bias still fits {MAX_ACCUMULATOR_BITS} bits, not to {new_fl[channel]}"
+        )
+    return values.astype(np.int64)
 
 
 def check_weight_fl(record, fl, formats, output, by_hand):
-    """Each channel's accumulator resolves the output and the map that is added, and no shift is too long."""
+    """Each channel's accumulator resolves the output and the map that is added, and no shift is too long.
+
+    `by_hand` tells that the weights' choice was edited, else it is the output's that is at fault where it can be.
+    """
     source, *residual = (format.fl for format in formats)
     low, high = max([output.fl, *residual]) - source, output.fl - source + MAX_SHIFT
     if residual:
@@ -45,7 +51,7 @@ def check_weight_fl(record, fl, formats, output, by_hand):
         return
     if np.ptp(fl) > MAX_SHIFT:
         record.fail(f"weight: fl differs by at most {MAX_SHIFT} from channel to channel, not by {np.ptp(fl)}")
-    if not by_hand and not residual:
+    if not by_hand:
         check_output(record, source + fl, output)
     others = f"an input of fl {source}" + "".join(f", a second input of fl {each}" for each in residual)
     if low > high:

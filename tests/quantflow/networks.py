@@ -1,5 +1,7 @@
 """Random tuned networks for tests: integers drawn directly, no training and no tuner."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from quantflow.accumulation import accumulator_fl
@@ -176,3 +178,18 @@ def every_kind(seed=0, **options):
     builder.pool((2, 2), (2, 1), (1, 0, 0, 1), dilation=(2, 1)).average_pool((2, 3), (1, 2), (0, 1, 1, 0))
     builder.reshape((3, builder.shape[0] * builder.shape[1] * builder.shape[2] // 3, 1))
     return builder.dense(7, maximum=0.9).dense(3, relu=False)
+
+
+def with_floats(quantized, seed=0):
+    """`quantized` with float weights and biases near its integers' values, where RandomNetwork has zeros."""
+    random = np.random.default_rng(seed)
+    layers = []
+    for layer in quantized.network.layers:
+        if layer.name in quantized.layers:
+            entry = quantized.layers[layer.name]
+            fl = entry.weight_fl.reshape(-1, *(1,) * (entry.weight.ndim - 1))
+            weight = np.ldexp(entry.weight + random.uniform(-2, 2, entry.weight.shape), -fl)
+            bias = np.ldexp(entry.bias + random.uniform(-2, 2, entry.bias.shape), -accumulator_fl(quantized, layer))
+            layer = replace(layer, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
+        layers.append(layer)
+    return replace(quantized, network=replace(quantized.network, layers=tuple(layers)))
