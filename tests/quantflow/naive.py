@@ -22,17 +22,22 @@ def naive_maps(quantized, image):
 
 def naive_layer(quantized, layer, *maps):
     """One layer's output map from those of its inputs."""
-    formats = [quantized.output_format(name) for name in layer.inputs]
     if type(layer) in MOVES:
-        return filled(layer.output_shape, MOVES[type(layer)](layer, maps[0], formats[0]))
+        format = quantized.output_format(layer.inputs[0])
+        return filled(layer.output_shape, MOVES[type(layer)](layer, maps[0], format))
+    output = quantized.output_format(layer.name)
+    value = exact_value(quantized, layer, *maps)
+    return filled(layer.output_shape, lambda *place: rounded(layer, value(*place), output))
+
+
+def exact_value(quantized, layer, *maps):
+    """What a layer that rounds would give if it did not: a function of channel, row and column to a Fraction."""
+    formats = [quantized.output_format(name) for name in layer.inputs]
     if type(layer) in (Convolution, Dense):
         residual = (maps[1], formats[1]) if len(maps) > 1 else None
-        value = weighted(quantized.layers[layer.name], layer, maps[0], formats[0], residual)
-    else:
-        values = [scaled(x, format) for x, format in zip(maps, formats, strict=True)]
-        value = VALUES[type(layer)](layer, *values)
-    output = quantized.output_format(layer.name)
-    return filled(layer.output_shape, lambda *place: rounded(layer, value(*place), output))
+        return weighted(quantized.layers[layer.name], layer, maps[0], formats[0], residual)
+    values = [scaled(x, format) for x, format in zip(maps, formats, strict=True)]
+    return VALUES[type(layer)](layer, *values)
 
 
 def rounded(layer, value, format):
