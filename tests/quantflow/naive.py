@@ -147,7 +147,8 @@ def largest(layer, x, format):
 
 
 def padded(layer, x, format):
-    around = clipped(in_units(Fraction(layer.value), format.fl), format)
+    # Far enough beyond every format, and finite where the value may not be.
+    around = clipped(in_units(Fraction(min(max(layer.value, -1e30), 1e30)), format.fl), format)
 
     def value(*place):
         c, y, z = (at - before for at, before in zip(place, layer.before, strict=True))

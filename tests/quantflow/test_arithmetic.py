@@ -31,6 +31,25 @@ def test_shift_of_large_values():
     np.testing.assert_array_equal(round_half_even_shift(values, shifts), expected)
 
 
+@pytest.mark.parametrize(("dtype", "reach"), [(np.float32, 1 << 24), (np.float64, 1 << 53)])
+def test_shift_of_integers_held_in_floats(dtype, reach):
+    rng = np.random.default_rng(2)
+    values = np.append(rng.integers(-reach, reach, 500), [-reach, reach, 0, -1])
+    shifts = rng.integers(0, 54, len(values))
+    found = round_half_even_shift(values.astype(dtype), shifts)
+    assert found.dtype == dtype
+    expected = [round(Fraction(int(value), 1 << int(shift))) for value, shift in zip(values, shifts, strict=True)]
+    np.testing.assert_array_equal(found, expected)
+    ties = np.arange(-9, 10, dtype=dtype) / 2 * 8  # every half at a shift of 3
+    assert round_half_even_shift(ties, 3).tolist() == [round(Fraction(int(value), 8)) for value in ties]
+
+
+def test_shift_leaves_its_input_alone():
+    values = np.float32([4, 5])
+    round_half_even_shift(values, 1)
+    assert values.tolist() == [4, 5]
+
+
 def test_shift_worked_by_hand():
     # 5/2 = 2.5 and 7/2 = 3.5 are ties, as are -5/2 and -7/2; 11/4 = 2.75 is not.
     assert round_half_even_shift([5, 7, -5, -7, 1, -1], 1).tolist() == [2, 4, -2, -4, 0, 0]
@@ -42,9 +61,11 @@ def test_shifts_broadcast():
     np.testing.assert_array_equal(round_half_even_shift(np.full((2, 3), 12), [[1], [3]]), [[6] * 3, [2] * 3])
 
 
-def test_negative_shift_is_refused():
-    with pytest.raises(ValueError, match="^a right shift is at least 0, not -1$"):
-        round_half_even_shift([1, 2], [3, -1])
+@pytest.mark.parametrize("dtype", [np.int32, np.float32, np.float64])
+def test_a_negative_shift_is_one_to_the_left(dtype):
+    values = np.array([5, -3, 12345, -(1 << 24)], dtype)
+    expected = [[round(Fraction(int(value)) / Fraction(2) ** shift) for value in values] for shift in (-7, -1, 0, 2)]
+    assert round_half_even_shift(values, [[-7], [-1], [0], [2]]).tolist() == expected
 
 
 @pytest.mark.parametrize("bits", range(2, 17))
@@ -55,9 +76,21 @@ def test_saturate_keeps_what_fits(bits):
     assert (Format(bits=bits, fl=0).min, Format(bits=bits, fl=0).max) == (low, high)
 
 
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_an_unsigned_format_starts_at_zero(bits):
+    format, signed = Format(bits=bits, fl=3, signed=False), Format(bits=bits, fl=3)
+    assert (format.min, format.max, format.scale) == (0, (1 << bits) - 1, 0.125)
+    assert format.clip(np.array([-1, 0, 1 << bits])).tolist() == [0, 0, (1 << bits) - 1]
+    for each in (format, signed):
+        info = np.iinfo(each.dtype)
+        assert info.min <= each.min and each.max <= info.max and info.bits == (8 if bits <= 8 else 16)
+        assert each.clip(np.array([each.min, each.max], each.dtype)).dtype == each.dtype
+
+
 @pytest.mark.parametrize("fl", [-3, 0, 5, 12])
-def test_quantize_inverts_dequantize(fl):
-    format = Format(bits=8, fl=fl)
+@pytest.mark.parametrize("signed", [False, True])
+def test_quantize_inverts_dequantize(fl, signed):
+    format = Format(bits=8, fl=fl, signed=signed)
     integers = np.arange(format.min, format.max + 1)
     np.testing.assert_array_equal(quantize(dequantize(integers, format), format), integers)
     assert dequantize(3, format) == 3 * format.scale
@@ -102,14 +135,20 @@ def test_largest_fl_worked_by_hand(low, high, bits, fl):
     assert largest_fl(low, high, bits) == fl
 
 
+def test_largest_fl_of_unsigned_values_by_hand():
+    assert largest_fl(0.0, 0.99, 8, signed=False) == 8  # 0.99 * 256 = 253.4
+    assert largest_fl(0.0, 0.999, 8, signed=False) == 7  # 255.7 would round to 256
+    assert largest_fl(0.0, 0.0, 8, signed=False) == 7
+
+
 @pytest.mark.parametrize("bits", [2, 3, 8, 16])
-def test_largest_fl_holds_and_the_next_overflows(bits):
+@pytest.mark.parametrize("signed", [False, True])
+def test_largest_fl_holds_and_the_next_overflows(bits, signed):
     random = np.random.default_rng(bits)
+    least, most = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
     for _ in range(200):
         low, high = np.sort(random.normal(size=2) * 2.0 ** random.integers(-20, 20)).astype(np.float32)
-        fl = largest_fl(low, high, bits)
-        fits = [
-            -(1 << (bits - 1)) <= np.rint(low * 2.0**f) and np.rint(high * 2.0**f) < 1 << (bits - 1)
-            for f in (fl, fl + 1)
-        ]
+        low, high = (low, high) if signed else (0.0, max(abs(low), abs(high)))
+        fl = largest_fl(low, high, bits, signed)
+        fits = [least <= np.rint(low * 2.0**f) and np.rint(high * 2.0**f) <= most for f in (fl, fl + 1)]
         assert fits == [True, False]

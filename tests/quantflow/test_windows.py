@@ -15,6 +15,8 @@ from quantflow.windows import windows
         Window(kernel=(2, 5), stride=(1, 2), padding=(1, 0, 3, 2)),
         Window(kernel=(7, 8), padding=(0, 1, 0, 0)),
         Window(kernel=(1, 1), stride=(3, 3), padding=(0, 0, 1, 1)),
+        Window(kernel=(3, 2), stride=(1, 2), dilation=(2, 4)),
+        Window(kernel=(2, 3), stride=(2, 1), padding=(2, 3, 1, 0), dilation=(5, 3)),
     ],
 )
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int8])
@@ -28,7 +30,8 @@ def test_each_tap_is_the_padded_maps_pixel(window, dtype):
     assert result.shape == (2, 3, *window.kernel, height, width)
     assert result.dtype == dtype
     for i, j, row, column in np.ndindex(*window.kernel, height, width):
-        expected = padded[:, :, i + row * window.stride[0], j + column * window.stride[1]]
+        y = i * window.dilation[0] + row * window.stride[0]
+        expected = padded[:, :, y, j * window.dilation[1] + column * window.stride[1]]
         np.testing.assert_array_equal(result[:, :, i, j, row, column], expected)
 
 
@@ -48,6 +51,8 @@ def test_minus_infinity_pads_a_float_map():
 def test_a_window_larger_than_its_map_is_refused():
     with pytest.raises(ValueError, match="3x2 does not fit in a map of 2x2 padded by"):
         windows(np.zeros((1, 1, 2, 2)), Window(kernel=(3, 2)), 0)
+    with pytest.raises(ValueError, match="2x5 does not fit in a map of 4x4 padded by"):
+        windows(np.zeros((1, 1, 4, 4)), Window(kernel=(2, 2), dilation=(1, 4)), 0)
 
 
 def test_the_view_cannot_be_written_through():
