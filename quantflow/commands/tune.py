@@ -73,8 +73,9 @@ def run(
     figures = {**choice, **tune_and_evaluate(network, images, test, output, **bits, **choice)}
     if report is not None:
         figures["report"] = measure_report(tuned_file.load(output), figures, images, test, **choice)
-        write_text(report, render(model.stem, figures))
     write_json(json, figures)
+    if report is not None:
+        write_text(report, render(model.stem, figures))
     show(figures)
     console.print(f"tuned network in {output}", markup=False, highlight=False)
     if report is not None:

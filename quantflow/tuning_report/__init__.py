@@ -15,6 +15,7 @@ from quantflow.tuning_report.plots import (
 )
 from quantflow.wording import change, count, percent, points, sqnr
 
+BESIDE_TABLE = 10  # of the most frequent confusions, where a table holds them all
 OPEN_HISTOGRAMS = 12  # layers up to which the histograms are not folded away
 
 
@@ -23,14 +24,14 @@ def render(name, figures):
 
     Raises UserError where the extra `report` is missing.
     """
-    report, matrix = figures["report"], figures["confusion_matrix"]
-    steps = report["steps"]
+    report, matrix, steps = figures["report"], figures["confusion_matrix"], figures["report"]["steps"]
+    as_table = matrix is not None and len(matrix) <= MOST_CELLS
     return render_page(
         "tuning.html",
         name=name,
         figures=figures,
         report=report,
-        columns=("Layer", "Kind", *CHOICES, *NOISE),
+        columns=["Layer", "Kind", *(column if column == "fl" else _headed(column) for column in (*CHOICES, *NOISE))],
         rows=[
             [layer["name"], layer["kind"], *choice_cells(layer), *noise_cells(layer)]
             for layer in (figures["input"], *figures["layers"])
@@ -38,15 +39,21 @@ def render(name, figures):
         step_names=list(dict.fromkeys(step for layer in figures["layers"] for step in layer.get("steps") or ())),
         gains=[""] + [gain(step, before) for before, step in pairwise(steps)],
         largest_share=[max([1, *row]) for row in matrix or ()],
-        confusion_table=matrix is not None and len(matrix) <= MOST_CELLS,
+        confusion_table=as_table,
+        confusions=figures["confusions"][: BESIDE_TABLE if as_table else None],
         previous=_previous(figures.get("previous")),
         noise_plot=noise_plot(report["methods"]),
         size_plot=size_plot(report["widths"], figures),
         step_plot=step_plot(steps) if steps else None,
-        confusion_plot=confusion_plot(matrix) if matrix is not None and len(matrix) > MOST_CELLS else None,
+        confusion_plot=None if matrix is None or as_table else confusion_plot(matrix),
         histograms=[(entry["name"], histogram_plot(entry)) for entry in report["histograms"]],
         histograms_open=len(report["histograms"]) <= OPEN_HISTOGRAMS,
     )
+
+
+def _headed(column):
+    """A column's name as a page's heading: "SQNR" stays, "weights" becomes "Weights"."""
+    return column[0].upper() + column[1:]
 
 
 def _previous(difference):

@@ -16,7 +16,7 @@ IMAGES = 64  # of the calibration set, for the maps
 def histograms(quantized, images, *, progress=None):
     """Histograms of the float weights and maps, for the input and each layer that chooses a format.
 
-    `images` are float [N, C, H, W], of which the first 64 are used. A list of dicts: `name`, `weights` (None
+    `images` are float [N, C, H, W], of which the first 64 are used. A list of dicts: `name`, `kind`, `weights` (None
     where there are none) and `activations`, each with `counts` of equal bins from `low` to `high`, and
     `ranges`, the chosen formats' lowest value, highest value and LSB: one, or the finest and the coarsest
     where output channels differ. `progress`, if given, is called as `progress(images done, images to do,
@@ -40,6 +40,7 @@ def histograms(quantized, images, *, progress=None):
     return [
         {
             "name": entry.name,
+            "kind": entry.kind,
             "weights": _weights(network[entry.name].weight, entry.weights) if entry.weights else None,
             "activations": _histogram(counts[entry.name], limits[entry.name], [_value_range(entry.output)]),
         }

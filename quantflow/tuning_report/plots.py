@@ -30,7 +30,7 @@ def noise_plot(methods):
         axes.tick_params(axis="y", length=0)
         figure.legend(loc="outside upper left", ncols=4, frameon=False, labelcolor=INK)
 
-    return plot("noise", 1.1 + ROW_HEIGHT * len(names), draw, width=7.2)
+    return plot("noise", 1.1 + ROW_HEIGHT * len(names), draw, width=9.6)
 
 
 def size_plot(widths, chosen):
@@ -48,6 +48,8 @@ def size_plot(widths, chosen):
         axes.plot(*point, color=SERIES[1], marker="o", markersize=11, markerfacecolor="none", markeredgewidth=2,
                   linestyle="none", label="chosen")  # fmt: skip
         axes.margins(0.08, 0.16)
+        axes.set_ylim(top=min(100, max(agreement)) + 0.06 * (100 - min(agreement)) + 0.02)
+        axes.set_yticks([tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= 100])
         axes.set_xlabel("weights and biases (kB), labelled with the weights' bits", color=MUTED)
         axes.set_ylabel("agreement with float (%)", color=MUTED)
         axes.grid(color=LINE, linewidth=0.8)
@@ -66,15 +68,16 @@ def step_plot(steps):
 
 
 def histogram_plot(entry):
-    """A layer's weights at the left and its outputs at the right, each with its range and LSB."""
+    """A layer's weights, where it has any, and beside them its output, each with its range and LSB."""
 
     def draw(figure):
-        left, right = figure.subplots(1, 2)
-        _histogram(right, entry["activations"], "input" if entry["weights"] is None else "output")
-        if entry["weights"] is None:
-            left.set_axis_off()
-        else:
-            _histogram(left, entry["weights"], "weights")
+        parts = [] if entry["weights"] is None else [("weights", entry["weights"])]
+        parts.append(("input" if entry["kind"] == "Input" else "output", entry["activations"]))
+        figure.get_layout_engine().set(wspace=0.1)
+        for axes, (what, figures) in zip(figure.subplots(1, 2), parts, strict=False):
+            _histogram(axes, figures, what)
+        if len(parts) == 1:
+            figure.axes[1].set_axis_off()
 
     return plot(f"histogram {entry['name']}", HISTOGRAM_HEIGHT, draw)
 
