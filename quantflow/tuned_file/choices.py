@@ -94,7 +94,7 @@ def _read_weights(record, layer, quantized, output, tensors, index):
     made_bits = int(integers(record, tensors, f"{index}.weight_bits", (), MIN_BITS, MAX_BITS))
     made_fl = integers(record, tensors, f"{index}.weight_fl", (channels,), -MAX_FL, MAX_FL)
     made = Format(bits=made_bits, fl=0)
-    weight = integers(record, tensors, f"{index}.weight", layer.weight.shape, made.min, made.max)
+    weight = integers(record, tensors, f"{index}.weight", layer.weight.shape, made.min, made.max, np.int32)
     bias = integers(record, tensors, f"{index}.bias", (channels,), ~MAX_BIAS, MAX_BIAS)
     bias_fl = integers(record, tensors, f"{index}.bias_fl", (channels,), -2 * MAX_FL, 2 * MAX_FL)
     anew = (fl != made_fl) | (bits != made_bits)
@@ -105,7 +105,7 @@ def _read_weights(record, layer, quantized, output, tensors, index):
     quantized.layers[layer.name] = QuantizedLayer(
         name=layer.name,
         weight_bits=bits,
-        weight=weight.astype(np.int32),
+        weight=weight,
         weight_fl=fl.astype(np.int32),
         bias=realigned(record, bias, bias_fl, accumulator),
         shift=(accumulator - output.fl).astype(np.int32),

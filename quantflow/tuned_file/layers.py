@@ -61,7 +61,7 @@ def write_layer(layer):
 def layer_arrays(layer, index):
     """The layer's float arrays by their names in `tensors.npz`."""
     kind = _kind_of(layer)[1]
-    return {_array_name(kind, index, name): getattr(layer, name).astype(np.float32) for name in kind.arrays}
+    return {_array_name(kind, index, name): getattr(layer, name).astype(np.float32, copy=False) for name in kind.arrays}
 
 
 def read_layer(record, maps, tensors, index):

@@ -3,15 +3,15 @@
 import numpy as np
 
 
-def integers(record, tensors, name, shape, low, high):
-    """The integers in array `name`, int64, each in [low, high]."""
+def integers(record, tensors, name, shape, low, high, dtype=np.int64):
+    """The integers in array `name`, each in [low, high]."""
     values = _array(record, tensors, name, shape)
     if values.dtype.kind not in "iu":
         record.fail(f"{name} in tensors.npz holds {values.dtype} values, not integers")
     for value in (int(values.min()), int(values.max())):
         if not low <= value <= high:
             record.fail(f"{name} in tensors.npz holds {value}, outside {low} to {high}")
-    return values.astype(np.int64)
+    return values.astype(dtype)
 
 
 def floats(record, tensors, name, shape):

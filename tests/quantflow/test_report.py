@@ -114,6 +114,14 @@ def test_the_inputs_format_is_shown():
     assert ["(input)", "11", "9"] in Page(report.render(name="network", **values)).rows
 
 
+def test_what_was_set_by_hand_is_shown():
+    values = figures()
+    assert "In the build" not in report.render(name="network", **values)
+    values["build"]["by_hand"] = ["layer <a>: weight fl 7 was set by hand (tuned: 6)"]
+    expected = "<p>In the build, layer &lt;a&gt;: weight fl 7 was set by hand (tuned: 6).</p>"
+    assert expected in report.render(name="network", **values)
+
+
 def test_names_are_text_whatever_they_hold():
     """Neither markup nor, in plots, a formula between two $."""
     values = figures()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,6 +19,7 @@ from quantflow.quantized import MOVING, REQUANTIZED, WEIGHTED, QuantizedNetwork
 from quantflow.tune import tune
 from quantflow.tuned_file import load, save
 from quantflow.tuned_file.layers import KINDS
+from tests.data import REPOSITORY
 from tests.quantflow.networks import RandomNetwork, every_kind, with_floats
 from tests.quantflow.tuned_folders import assert_equal, refused, rewrite, structure_of
 
@@ -72,6 +74,16 @@ def test_every_field_of_every_layer_is_in_the_file():
     for kind in KINDS.values():
         fields = {field.name for field in dataclasses.fields(kind.type)} - common
         assert fields == {entry.name for entry in kind.entries} | set(kind.arrays), kind.type
+
+
+def test_the_document_names_every_kind_entry_and_array(folder):
+    text = (REPOSITORY / "docs" / "tuned_file.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"\w+", text))
+    for name, kind in KINDS.items():
+        assert {name, *(entry.name for entry in kind.entries), *kind.arrays} <= words
+    assert set(structure_of(folder)) <= words
+    with np.load(folder / "tensors.npz") as tensors:
+        assert {name.rpartition(".")[2] for name in tensors.files} <= words
 
 
 @pytest.mark.parametrize("bits", [8, 9, 16])
