@@ -76,8 +76,8 @@ def read_layer(record, maps, tensors, index):
     inputs = _read_inputs(record, kind, maps)
     output_shape = record.integers("output_shape", 3, low=1)
     values = _read(record, kind.entries)
-    if values.get("maximum") is not None and not values.get("relu", True):
-        record.fail("maximum is given only where relu is true")
+    if values.get("maximum") is not None:
+        _check_bound(record, values, output_shape[0])
     sources = [maps[name] for name in inputs]
     expected = kind.shape(record, values, sources, output_shape)
     if output_shape != expected:
@@ -101,6 +101,13 @@ def _read_inputs(record, kind, maps):
     return inputs
 
 
+def _check_bound(record, values, channels):
+    if not values.get("relu", True):
+        record.fail("maximum is given only where relu is true")
+    if np.ndim(values["maximum"]) and len(values["maximum"]) != channels:
+        record.fail(f"maximum is one number or {channels}, not {len(values['maximum'])}")
+
+
 def _kind_of(layer):
     """(name, Kind) of a layer."""
     for name, kind in KINDS.items():
@@ -116,9 +123,12 @@ def _array_name(kind, index, array):
 
 def _written(thing, entries):
     values = ((entry, getattr(thing, entry.name)) for entry in entries)
-    return {
-        entry.name: entry.write(value) for entry, value in values if entry.default is NEEDED or value != entry.default
-    }
+    return {entry.name: entry.write(value) for entry, value in values if not _is_default(value, entry.default)}
+
+
+def _is_default(value, default):
+    """Whether an entry can be left out; an array is never a default."""
+    return default is not NEEDED and not isinstance(value, np.ndarray) and value == default
 
 
 def _read(record, entries):
@@ -143,12 +153,16 @@ def _flag(record, name):
 
 
 def _bound(record, name):
-    if record.value(name) is None:
+    """null, a number above 0, or a list of them, one for each output channel: float32 [C]."""
+    if isinstance(record.value(name), list):
+        values = np.array(record.numbers(name), np.float32)
+    elif record.value(name) is None:
         return None
-    value = record.number(name)
-    if value <= 0:
-        record.fail(f"{name} is above 0, not {value:g}")
-    return value
+    else:
+        values = record.number(name)
+    if np.min(values) <= 0:
+        record.fail(f"{name} is above 0, not {np.min(values):g}")
+    return values
 
 
 _WINDOW = (
@@ -167,7 +181,8 @@ def _window(record, name):
 
 
 WINDOW = Entry("window", _window, write=lambda window: _written(window, _WINDOW))
-RECTIFIER = (Entry("relu", _flag, False), Entry("maximum", _bound, None))
+MAXIMUM = Entry("maximum", _bound, None, write=lambda bound: np.asarray(bound, np.float64).tolist())
+RECTIFIER = (Entry("relu", _flag, False), MAXIMUM)
 
 
 _BIAS = {"bias": lambda values, shape, outputs: (outputs,)}
@@ -210,7 +225,7 @@ KINDS = {
     "reshape": Kind(type=graph.Reshape, shape=shapes.reshaped),
     "activation": Kind(
         type=graph.Activation,
-        entries=(Entry("maximum", _bound, None),),
+        entries=(MAXIMUM,),
         shape=shapes.same,
         arrays={"slope": lambda values, shape, outputs: (outputs,)},
     ),

@@ -54,10 +54,14 @@ class Record:
 
     def number(self, key):
         """A number that float32 can hold, as a float."""
-        value = self.value(key)
-        if type(value) not in (int, float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
-            self.fail(f"{key} is a number within the range of float32, not {shown(value)}")
-        return float(value)
+        return self._as_number(key, self.value(key))
+
+    def numbers(self, key):
+        """A list of at least one such number."""
+        values = self._typed(key, list, "a list")
+        if not values:
+            self.fail(f"{key} is empty")
+        return [self._as_number(key, value) for value in values]
 
     def texts(self, key):
         values = self._typed(key, list, "a list")
@@ -81,6 +85,11 @@ class Record:
             fl=self.integer("fl", -MAX_FL, MAX_FL),
             signed=self.flag("signed"),
         )
+
+    def _as_number(self, key, value):
+        if type(value) not in (int, float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
+            self.fail(f"{key} is a number within the range of float32, not {shown(value)}")
+        return float(value)
 
     def _typed(self, key, type_, words):
         value = self.value(key)

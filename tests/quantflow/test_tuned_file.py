@@ -132,6 +132,26 @@ def test_numbers_of_numpy_are_written_as_numbers(tuned, tmp_path):
     assert load(tmp_path / "tuned").network.layers[0].maximum == np.float32(0.7)
 
 
+def test_an_upper_bound_for_each_channel(tmp_path):
+    builder = every_kind(3)
+    tuned = builder.finish()
+    bounds = {}
+    layers = []
+    for layer in tuned.network.layers:
+        if getattr(layer, "maximum", None) is not None:
+            bounds[layer.name] = builder.random.uniform(0.1, 1, layer.output_shape[0]).astype(np.float32)
+            layer = replace(layer, maximum=bounds[layer.name])
+        layers.append(layer)
+    tuned = replace(tuned, network=replace(tuned.network, layers=tuple(layers)))
+    save(tuned, tmp_path / "tuned")
+    loaded = load(tmp_path / "tuned")
+    assert_equal(tuned, loaded)
+    assert bounds.keys() == {"conv1", "activation2", "average5", "add6", "fc13"}
+    images = builder.images(2)
+    expected, got = run_integers(tuned, images, keep=True), run_integers(loaded, images, keep=True)
+    assert all(np.array_equal(expected[name], got[name]) for name in expected)
+
+
 def test_the_same_network_gives_the_same_bytes(tuned, folder, tmp_path):
     save(tuned, tmp_path / "again")
     save(load(folder), tmp_path / "twice")

@@ -163,6 +163,11 @@ def window(name, key):
         (entry("fc13", "maximum")(1e39), "maximum is a number within the range of float32, not 1e"),
         (entry("fc13", "maximum")(0), "fc13: maximum is above 0, not 0"),
         (entry("activation2", "maximum")(-0.5), "activation2: maximum is above 0, not -0.5"),
+        (entry("fc13", "maximum")([]), "layer fc13: maximum is empty"),
+        (entry("fc13", "maximum")([1, 2]), "layer fc13: maximum is one number or 7, not 2"),
+        (entry("fc13", "maximum")([1] * 6 + [0]), "layer fc13: maximum is above 0, not 0"),
+        (entry("fc13", "maximum")([1] * 6 + [1e-60]), "layer fc13: maximum is above 0, not 0"),
+        (entry("fc13", "maximum")([1] * 6 + ["x"]), "maximum is a number within the range of float32, not 'x'"),
         (entry("fc13", "window")({"kernel": [1, 1]}), "layer fc13: there is no entry 'window' here, only inp"),
         # Windows
         (entry("conv1", "window")(3), "layer conv1: window is an object, not 3"),
