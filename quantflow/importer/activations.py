@@ -7,7 +7,7 @@ import numpy as np
 from quantflow.graph import Activation
 from quantflow.importer.elementwise import per_channel
 from quantflow.importer.nodes import Refusal
-from quantflow.importer.steps import Passage, Rectifier
+from quantflow.importer.steps import Passage, RangeClip, Rectifier
 
 UNBOUNDED = float(np.finfo(np.float32).max)  # as a bound this is none
 
@@ -21,7 +21,7 @@ def relu(site):
 
 
 def clip(site):
-    """Clip from 0 to a positive bound (ReLU6), from 0 alone (ReLU), or of nothing."""
+    """Clip from 0 to a positive bound (ReLU6), from 0 alone (ReLU), of nothing, or to a quantizer's range."""
     attributes = site.node.attributes
     site.check_inputs(1, 3 if site.opset >= 11 else 1)
     if site.opset < 11:
@@ -33,7 +33,10 @@ def clip(site):
     if low <= -UNBOUNDED and high >= UNBOUNDED:
         return site.layer(Passage, shape), shape
     if low != 0 or not high > 0:
-        raise Refusal(f"has min {low:g} and max {high:g}; only a min of 0 with a positive max is supported")
+        refusal = f"has min {low:g} and max {high:g}; only a min of 0 with a positive max is supported"
+        if -UNBOUNDED < low < 0 < high < UNBOUNDED:
+            return site.layer(RangeClip, shape, low=low, high=high, refusal=refusal), shape
+        raise Refusal(refusal)
     return site.layer(Rectifier, shape, maximum=None if high >= UNBOUNDED else high), shape
 
 

@@ -9,9 +9,11 @@ from quantflow.importer.converters import CONVERTERS
 from quantflow.importer.declared import DeclaredShapes, declared_sizes, inferred, input_fault
 from quantflow.importer.files import domain_of
 from quantflow.importer.folding import folded
+from quantflow.importer.grids import Grids
 from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
+from quantflow.importer.quantizers import QUANTIZERS
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
-from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostStep, Refused
+from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostStep, Quantizer, Refused
 from quantflow.importer.tensors import Constants
 
 SUPPORTED = (
@@ -35,6 +37,7 @@ class _Drafter:
         self._model = model
         self._constants = Constants(model.graph, model.path.parent)
         self._declared = DeclaredShapes(model)
+        self._grids = Grids()
         self._problems = []
         self._steps = []
         self._entries = {}
@@ -87,7 +90,7 @@ class _Drafter:
         try:
             self._check_outputs(node)
             site = self._site(node)
-            if domain_of(proto) == "" and self._is_constant(proto, site):
+            if self._is_constant(proto, site):
                 return
             step, shape, refusal = *self._converted(node, proto, site), None
         except Refusal as caught:
@@ -106,7 +109,11 @@ class _Drafter:
 
     def _is_constant(self, proto, site):
         """Constant nodes, and those that compute with constants alone, become constants and leave no step."""
-        if (proto.domain, proto.op_type) in self._model.local_functions:
+        if (domain_of(proto), proto.op_type) in self._model.local_functions:
+            return False
+        if self._grids.compute(proto, site):
+            return True
+        if domain_of(proto):
             return False
         if proto.op_type == "Constant":
             self._constants.add_node(proto.output[0], proto)
@@ -133,12 +140,14 @@ class _Drafter:
         domain = domain_of(proto)
         if (domain, node.operator) in self._model.local_functions:
             raise Refusal("is a function that the file defines; export the model with its functions inlined")
-        if domain:
+        converter = QUANTIZERS.get((domain, node.operator))
+        if domain and converter is None:
             raise Refusal(f"belongs to the operator set {domain!r}; only ONNX's own is supported")
-        if node.operator not in CONVERTERS:
+        if converter is None and node.operator not in CONVERTERS:
             raise Refusal(f"is not supported ({SUPPORTED} are)")
-        step, shape = CONVERTERS[node.operator](site)
-        if isinstance(step, HostStep):
+        step, shape = (converter or CONVERTERS[node.operator])(site)
+        self._grids.note(site, step)
+        if isinstance(step, HostStep | Quantizer):
             return step, shape
         other_type = self._declared.other_type(node.outputs[0])
         if other_type is not None:
@@ -187,7 +196,9 @@ class _Drafter:
                 self._readers.setdefault(name, repr(node.name))
         for index, name in enumerate(node.outputs):
             if name and name not in self._constants and name not in self._values:
-                self._values[name] = Value(producer=node.name, shape=shape if index == 0 else None)
+                integers = step.format if isinstance(step, Quantizer) and node.operator == "QuantizeLinear" else None
+                value = Value(producer=node.name, shape=shape if index == 0 else None, integers=integers)
+                self._values[name] = value
                 self._origins.setdefault(name, node.name)
         reads = self._values.get(next((name for name in node.inputs if name in self._values), None))
         self._steps.append(step)
@@ -225,6 +236,8 @@ class _Drafter:
             input_shape=None if input_shape is None else as_map(input_shape),
             steps=tuple(self._steps),
             entries=self._entries,
+            weight_formats=self._grids.weight_formats,
+            quantized_biases=frozenset(self._grids.biases),
             problems=tuple(map(clipped, self._problems)),
         )
 
@@ -239,6 +252,8 @@ class _Drafter:
             elif name in self._readers:
                 reader = self._readers[name]
                 self._problems.append(f"has an output {name!r} that {reader} reads; a chain is expected")
+            elif self._values[name].integers is not None:
+                self._problems.append(f"has an output {name!r} of integers; a DequantizeLinear must follow")
         if not self._model.graph.node:
             self._problems.append("has no nodes; a network needs at least one layer")
         self._refuse_unread(set(outputs))

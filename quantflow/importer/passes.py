@@ -21,6 +21,7 @@ from quantflow.graph import (
 )
 from quantflow.importer.nodes import clipped, word
 from quantflow.importer.rewriter import Rewriter
+from quantflow.importer.settling import exchange_rectifiers, join_quantizers, settle_quantizers
 from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Flattening, HostStep, Passage, Rectifier, Refused
 
 
@@ -40,7 +41,7 @@ def fold_affines(draft):
 
     Without a layer to be folded into, it is a convolution of one tap and one channel a group.
     """
-    rewriter = Rewriter(draft)
+    rewriter, biases = Rewriter(draft), set(draft.quantized_biases)
     for step in rewriter.steps():
         host = rewriter.sole_source(step)
         if not isinstance(step, ChannelAffine):
@@ -49,14 +50,18 @@ def fold_affines(draft):
             rewriter.drop(step, f"folded into {host.name}")
         elif not isinstance(host, Convolution | Dense):
             _keep_scaling(rewriter, step)
+        elif host.name in draft.weight_formats and (step.scale != 1).any():
+            rewriter.refuse(step, f"scales the output of {host.name!r}, whose weight came quantized; fold it in before")
         else:
+            if step.name in biases:
+                biases.add(host.name)
             folded = _scaled(host, step)
             if np.isfinite(folded.weight).all() and np.isfinite(folded.bias).all():
                 rewriter.keep(folded)
                 rewriter.drop(step, f"folded into {host.name}")
             else:
                 rewriter.refuse(step, f"makes weights that exceed float32 when folded into {host.name!r}")
-    return rewriter.draft()
+    return replace(rewriter.draft(), quantized_biases=frozenset(biases))
 
 
 def _scaled(layer, affine):
@@ -233,7 +238,7 @@ def free_selections(draft):
     rewriter = Rewriter(draft)
     for step in rewriter.steps():
         before = _passed_on_behind(step) if isinstance(step, Convolution) else None
-        if before is None:
+        if before is None or step.name in draft.weight_formats:
             rewriter.keep(step)
             continue
         taken = (step.input_shape[0], *step.output_shape[1:])
@@ -263,12 +268,15 @@ def _passed_on_behind(layer):
 
 PASSES = (
     remove_passages,
+    join_quantizers,
     merge_slices,
     fold_pads,
     fold_affines,
+    exchange_rectifiers,
     fuse_rectifiers,
     free_selections,
     fuse_residuals,
+    settle_quantizers,
     remove_flattenings,
     refuse_behind_host,
     leave_to_host,
@@ -309,4 +317,6 @@ def finish(draft: Draft):
         input_shape=draft.input_shape,
         layers=draft.steps,
         host=draft.host,
+        formats=draft.formats,
+        weight_formats=draft.weight_formats,
     )

@@ -53,6 +53,21 @@ class Rewriter:
         self._readers[source] += self._readers[step.name] - 1
         self._note(step, verdict, refused=False)
 
+    def redirect(self, step, target, verdict):
+        """Readers of `step`, which goes, read the map of `target` instead; its entry says `verdict`."""
+        self._successor[step.name] = target
+        self._readers[target] += self._readers[step.name]
+        self._readers[step.inputs[0]] -= 1
+        self._note(step, verdict, refused=False)
+
+    def exchange(self, before, step):
+        """Put `step`, the only reader of `before`, in front of it."""
+        del self.kept[before.name]
+        self.keep(replace(step, inputs=before.inputs, input_shape=before.input_shape))
+        self.keep(replace(before, inputs=(step.name,), input_shape=step.output_shape, output_shape=step.output_shape))
+        self._successor[step.name] = before.name
+        self._readers[before.name], self._readers[step.name] = self._readers[step.name], 1
+
     def delay(self, layer):
         """Keep `layer` anew, behind all that was kept so far instead of at its earlier place."""
         del self.kept[layer.name]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import TensorProto
 
+from quantflow.arithmetic import Format
 from quantflow.importer.nodes import Node, Refusal, UnknownShape, shown, with_batch
 from quantflow.importer.tensors import Constants
 
@@ -19,6 +20,7 @@ class Value:
 
     producer: str  # name of the step, or of the network's input
     shape: tuple[int | None, ...] | None  # without the batch: (C, H, W) or (F,); None if unknown
+    integers: Format | None = None  # where it is what QuantizeLinear makes: integers instead of floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +55,8 @@ class Site:
             raise Refusal("lacks its input")
         if name not in self.values:
             raise Refusal(f"reads the constant {name!r} where the feature map is expected")
+        if self.values[name].integers is not None and self.node.operator != "DequantizeLinear":
+            raise Refusal(f"reads {name!r}, the integers of a QuantizeLinear; only DequantizeLinear may")
         return self.values[name]
 
     def is_constant(self, index):

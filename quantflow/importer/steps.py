@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from quantflow.graph import HostOperator, Layer
+from quantflow.arithmetic import Format
+from quantflow.graph import HostOperator, Layer, WeightFormat
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,6 +27,22 @@ class Rectifier(Layer):
     """y = min(max(x, 0), maximum)."""
 
     maximum: float | None = None  # None: no upper bound
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RangeClip(Layer):
+    """y = min(max(x, low), high) with low < 0: what makes a quantizer's range narrower than its type's."""
+
+    low: float
+    high: float
+    refusal: str  # why it is not supported elsewhere
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantizer(Layer):
+    """y = clip(round_half_even(x * 2**fl)) * 2**-fl."""
+
+    format: Format
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,4 +93,7 @@ class Draft:
     steps: tuple[Layer, ...]
     entries: dict[str, Entry]  # by the node's name
     host: tuple[HostOperator, ...] = ()  # in the order of execution, behind the steps
+    formats: dict[str, Format] = field(default_factory=dict)  # as Network has them
+    weight_formats: dict[str, WeightFormat] = field(default_factory=dict)
+    quantized_biases: frozenset[str] = frozenset()  # steps that add a constant which came quantized
     problems: tuple[str, ...]  # what is wrong with the graph as a whole, each continuing "FILE ..."

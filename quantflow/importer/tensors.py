@@ -18,6 +18,10 @@ _DTYPES = {
     TensorProto.INT32: "<i4",
     TensorProto.INT64: "<i8",
     TensorProto.BOOL: "?",
+    TensorProto.INT8: "<i1",
+    TensorProto.UINT8: "<u1",
+    TensorProto.INT16: "<i2",
+    TensorProto.UINT16: "<u2",
 }
 _TYPED_FIELDS = {
     TensorProto.FLOAT: "float_data",
@@ -25,6 +29,10 @@ _TYPED_FIELDS = {
     TensorProto.INT32: "int32_data",
     TensorProto.INT64: "int64_data",
     TensorProto.BOOL: "int32_data",
+    TensorProto.INT8: "int32_data",
+    TensorProto.UINT8: "int32_data",
+    TensorProto.INT16: "int32_data",
+    TensorProto.UINT16: "int32_data",
 }
 
 
@@ -169,7 +177,11 @@ def _decoded(tensor, label, element_type, folder, least_size=1):
     elif tensor.HasField("raw_data"):
         content = tensor.raw_data
     else:
-        content = np.array(getattr(tensor, _TYPED_FIELDS[element_type]), dtype=dtype).tobytes()
+        try:
+            content = np.array(getattr(tensor, _TYPED_FIELDS[element_type]), dtype=dtype).tobytes()
+        except OverflowError:
+            kind = type_name(element_type)
+            raise Refusal(f"has a number in the {label} that {kind} does not hold; write numbers of its type") from None
     if len(content) != expected:
         raise Refusal(
             f"has the {label} of shape {shown(dims)} with {len(content)} bytes of data; it needs {expected}"

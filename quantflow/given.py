@@ -1,0 +1,90 @@
+"""A tuned network from a model that came with all its quantizers: nothing is left to choose."""
+
+import numpy as np
+
+from quantflow.accumulation import accumulator_fl
+from quantflow.arithmetic import Format, quantize
+from quantflow.errors import UserError
+from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer, QuantizedNetwork
+
+
+def quantize_given(network):
+    """The QuantizedNetwork of a float Network whose every map and weight came with a format.
+
+    Biases are rounded half to even at the accumulators' fractional length. Raises UserError for the first
+    format that is not given, and where the formats do not go together: an output, or a residual, must not be
+    finer than the accumulators.
+    """
+    quantized = QuantizedNetwork(network=network, input=_given(network, network.input_name), layers={})
+    for layer in network.layers:
+        if isinstance(layer, MOVING):
+            continue
+        output = _given(network, layer.name)
+        if isinstance(layer, WEIGHTED):
+            quantized.layers[layer.name] = _integers(quantized, layer, output)
+            _check_residual(quantized, layer)
+        else:
+            quantized.formats[layer.name] = output
+        finest = int(np.min(accumulator_fl(quantized, layer)))
+        if output.fl > finest:
+            raise UserError(
+                f"the quantizer of {layer.name!r} has the scale {output.scale:g}, finer than the layer's sums: "
+                f"{2.0**-finest:g} is the finest scale that they can be rounded to"
+            )
+    return quantized
+
+
+def _given(network, name):
+    format = network.formats.get(name)
+    if format is None:
+        raise UserError(
+            f"{network.name} comes without a quantizer for the map of {name!r}: tune it on calibration images instead"
+        )
+    return format
+
+
+def _integers(quantized, layer, output):
+    network = quantized.network
+    given = network.weight_formats.get(layer.name)
+    if given is None:
+        raise UserError(
+            f"{network.name} comes without a quantizer for the weights of {layer.name!r}: tune it on calibration "
+            f"images instead"
+        )
+    weight_fl = np.asarray(given.fl, dtype=np.int32)
+    fl = weight_fl + quantized.output_format(layer.inputs[0]).fl
+    return QuantizedLayer(
+        name=layer.name,
+        weight_bits=given.bits,
+        weight=given_weight(layer, given),
+        weight_fl=weight_fl,
+        bias=np.rint(np.ldexp(layer.bias.astype(np.float64), fl)).astype(np.int64),
+        shift=(fl - output.fl).astype(np.int32),
+        output=output,
+    )
+
+
+def given_weight(layer, given):
+    """The integers of the layer's weights in their WeightFormat: int32, shaped like them.
+
+    Raises UserError where a weight is not on the format's grid, as one that was changed since is not.
+    """
+    fl = np.reshape(given.fl, (-1, *(1,) * (layer.weight.ndim - 1)))
+    scaled = np.ldexp(layer.weight.astype(np.float64), fl)
+    integers = quantize(scaled, Format(bits=given.bits, fl=0))
+    if not np.array_equal(integers, scaled):
+        wrong = layer.weight[integers != scaled][0]
+        raise UserError(
+            f"the weight {wrong:g} of layer {layer.name!r} is no integer of {given.bits} bits times the given scale"
+        )
+    return integers
+
+
+def _check_residual(quantized, layer):
+    for name in layer.inputs[1:]:
+        residual, finest = quantized.output_format(name), int(np.min(accumulator_fl(quantized, layer)))
+        if residual.fl > finest:
+            raise UserError(
+                f"layer {layer.name!r} adds the map of {name!r}, whose scale {residual.scale:g} is finer than that of "
+                f"its sums, {2.0**-finest:g}"
+            )
