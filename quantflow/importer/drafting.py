@@ -2,20 +2,22 @@
 
 import math
 from dataclasses import replace
+from itertools import chain, count
 
 from onnx import NodeProto, TensorProto
 
 from quantflow.importer.converters import CONVERTERS
 from quantflow.importer.declared import DeclaredShapes, declared_sizes, inferred, input_fault
 from quantflow.importer.files import domain_of
-from quantflow.importer.folding import folded
+from quantflow.importer.folding import Folder
 from quantflow.importer.grids import Grids
-from quantflow.importer.nodes import Attributes, Node, Refusal, UnknownShape, clipped, shown
+from quantflow.importer.nodes import Attributes, Excess, Node, Refusal, UnknownShape, clipped, shown
 from quantflow.importer.quantizers import QUANTIZERS
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
 from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostStep, Quantizer, Refused
 from quantflow.importer.tensors import Constants
 
+MAX_BATCH = 1 << 24  # that a model may fix
 SUPPORTED = (
     "Conv, Gemm, MatMul, Relu, MaxPool, AveragePool, Add, Concat, Slice, Pad, Flatten, batch normalization "
     "and their kin"
@@ -38,6 +40,7 @@ class _Drafter:
         self._constants = Constants(model.graph, model.path.parent)
         self._declared = DeclaredShapes(model)
         self._grids = Grids()
+        self._folder = Folder()
         self._problems = []
         self._steps = []
         self._entries = {}
@@ -45,6 +48,7 @@ class _Drafter:
         self._batch = None
         self._readers = {}  # value -> label of the first node that reads it
         self._origins = {}  # value -> name of the node that makes it
+        self._numbers = {}  # name -> the next numbers to tell its namesakes apart by
         self._take_inputs()
 
     def _take_inputs(self):
@@ -59,6 +63,8 @@ class _Drafter:
             sizes = declared_sizes(value)
             if fault is None and math.prod(sizes[1:]) > MAX_MAP_VALUES:
                 fault = f"has the shape {shown(sizes)}; at most {MAX_MAP_VALUES} values are supported"
+            elif fault is None and sizes[0] is not None and sizes[0] > MAX_BATCH:
+                fault = f"has the shape {shown(sizes)}; at most {MAX_BATCH} images at a time are supported"
             if fault is not None:
                 self._problems.append(f"has an input {value.name!r} that {fault}")
             else:
@@ -125,9 +131,9 @@ class _Drafter:
 
     def _is_folded(self, proto, site):
         try:
-            arrays = folded(proto, site)
-        except Refusal:
-            if proto.op_type in CONVERTERS:
+            arrays = self._folder.folded(proto, site)
+        except Refusal as refusal:
+            if proto.op_type in CONVERTERS and not isinstance(refusal, Excess):
                 return False  # its converter says what it expects instead
             raise
         if arrays is None:
@@ -171,14 +177,14 @@ class _Drafter:
             return None
         declared = self._declared.guess(proto.output[0])
         if declared is not None or domain_of(proto):
-            return declared
+            return _plausible(declared)
         inputs = {}
         for name in proto.input:
             if name in self._values and self._values[name].shape is not None:
                 inputs[name] = TensorProto.FLOAT, (self._batch, *self._values[name].shape)
             elif name in self._constants and self._constants.sizes(name) is not None:
                 inputs[name] = self._constants.element_type(name), self._constants.sizes(name)
-        return inferred(proto, inputs, self._model.opset)
+        return _plausible(inferred(proto, inputs, self._model.opset))
 
     def _placeholder(self, node, shape):
         producers = [self._values[name] for name in node.inputs if name in self._values]
@@ -218,12 +224,9 @@ class _Drafter:
     def _unique_name(self, proto):
         """The node's name, or its output's; made unique, since layers are found by name."""
         candidates = [name for name in (proto.name, *proto.output[:1]) if name] or [proto.op_type]
-        taken = {*self._entries, self._input.producer}
-        for name in candidates:
-            if name not in taken:
-                return name
-        numbered = (f"{candidates[0]}_{k}" for k in range(2, len(taken) + 3))
-        return next(name for name in numbered if name not in taken)
+        numbers = self._numbers.setdefault(candidates[0], count(2))
+        names = chain(candidates, (f"{candidates[0]}_{k}" for k in numbers))
+        return next(name for name in names if name not in self._entries and name != self._input.producer)
 
     def draft(self):
         """The finished draft, after the checks that need the whole graph."""
@@ -272,3 +275,9 @@ class _Drafter:
             else:
                 reason = f"has its output {used[-1]!r} in use; only the first output is supported"
             self._entries[name] = replace(entry, verdict=reason, refused=True)
+
+
+def _plausible(shape):
+    """A guessed shape, or None where no map could have it."""
+    sizes = [1 if size is None else size for size in shape or ()]
+    return shape if min(sizes, default=1) >= 1 and math.prod(sizes) <= MAX_MAP_VALUES else None

@@ -12,6 +12,8 @@ STANDARD_DOMAINS = ("", "ai.onnx")  # two spellings of ONNX's own operator set
 MIN_OPSET, MAX_OPSET = 7, 28  # the meaning of every supported operator is known in between
 MAX_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_NODES = 10_000
+MAX_PORTS = 1 << 10  # inputs and outputs of one node
+MAX_NAME = 1 << 10  # characters
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,10 +52,9 @@ def read_model(path):
         raise UserError(f"{path} {cause}: it cannot be parsed; export the model again") from None
     if not proto.HasField("graph") or proto.ir_version < 1:
         raise UserError(f"{path} is not an ONNX file, or only the beginning of one: it holds no graph")
-    if len(proto.graph.node) > MAX_NODES:
-        raise UserError(f"{path} has {len(proto.graph.node)} nodes; at most {MAX_NODES} are supported")
     if not _readable(proto):
         raise UserError(f"{path} is a damaged ONNX file: a name in it is not text; export the model again")
+    _check_extent(path, proto.graph)
     return Model(path=path, proto=proto, opset=_opset(path, proto))
 
 
@@ -86,6 +87,29 @@ def _readable(message):
         if not all(map(fine, values)):
             return False
     return True
+
+
+def _check_extent(path, graph):
+    """Refuse graphs so large that handling them alone takes long."""
+    if len(graph.node) > MAX_NODES:
+        raise UserError(f"{path} has {len(graph.node)} nodes; at most {MAX_NODES} are supported")
+    outputs = sum(len(node.output) for node in graph.node)
+    if outputs > 2 * MAX_NODES:
+        raise UserError(f"{path} has nodes with {outputs} outputs in all; at most {2 * MAX_NODES} are supported")
+    ports = max((len(node.input) + len(node.output) for node in graph.node), default=0)
+    if ports > MAX_PORTS:
+        raise UserError(f"{path} has a node of {ports} inputs and outputs; at most {MAX_PORTS} are supported")
+    longest = max(map(len, _names(graph)), default=0)
+    if longest > MAX_NAME:
+        raise UserError(f"{path} has a name of {longest} characters; at most {MAX_NAME} are supported")
+
+
+def _names(graph):
+    """Every name that may come up in what we say."""
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    yield from (each.name for each in (*graph.input, *graph.output, *graph.initializer))
 
 
 def _opset(path, proto):

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from onnx import AttributeProto
 
-LONGEST = 400
+LONGEST = 320  # characters of a reason
 
 
 class Refusal(Exception):
     """Why a node cannot be imported: a clause that continues "Conv 'name' ..."."""
+
+
+class Excess(Refusal):
+    """A refusal for what asks for too much memory or time."""
 
 
 class UnknownShape(Exception):

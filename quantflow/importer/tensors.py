@@ -10,6 +10,7 @@ from onnx import AttributeProto, TensorProto
 from quantflow.importer.nodes import Refusal, shown
 
 MAX_ELEMENTS = 2**31 - 1  # of any tensor or map
+MAX_RANK = 8  # of any constant
 MAX_COMPUTED_BYTES = 3 << 28  # of all constants that are computed while importing
 
 _DTYPES = {
@@ -34,6 +35,11 @@ _TYPED_FIELDS = {
     TensorProto.INT16: "int32_data",
     TensorProto.UINT16: "int32_data",
 }
+
+
+def is_numeric(element_type):
+    """Whether constants of this type are read and computed."""
+    return element_type in _DTYPES
 
 
 class Constants:
@@ -166,8 +172,10 @@ def _decoded(tensor, label, element_type, folder, least_size=1):
         given = type_name(tensor.data_type)
         raise Refusal(f"has the {label} as {given}; {type_name(element_type)} is expected")
     dims = list(tensor.dims)
-    if any(size < least_size for size in dims) or math.prod(dims) > MAX_ELEMENTS:
+    if any(not least_size <= size <= MAX_ELEMENTS for size in dims) or math.prod(dims) > MAX_ELEMENTS:
         raise Refusal(f"has the {label} of shape {shown(dims)}; 1 to {MAX_ELEMENTS} elements are supported")
+    if len(dims) > MAX_RANK:
+        raise Refusal(f"has the {label} of {len(dims)} dimensions; at most {MAX_RANK} are supported")
     if tensor.HasField("segment"):
         raise Refusal(f"has the {label} in segments; whole tensors are supported")
     dtype = np.dtype(_DTYPES[element_type])

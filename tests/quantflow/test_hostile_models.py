@@ -1,0 +1,201 @@
+"""Thousands of damaged models: each is imported rightly or refused in one sentence, in bounded time and memory."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from tests.quantflow.hostile_worker import Worker
+from tests.quantflow.mutation_seeds import branches, moves, real_seeds, small_seeds
+from tests.quantflow.mutations import MUTATIONS, mutated
+from tests.quantflow.onnx_graphs import build, floats, saved
+
+SENTENCE = 400  # characters, without the file's path
+node = helper.make_node
+
+
+@pytest.fixture(scope="module")
+def worker():
+    pytest.importorskip("onnxruntime")
+    with Worker() as process:
+        yield process
+
+
+def assert_sentence(text, path):
+    """One plain sentence: no lines, no control characters, nothing of Python's inner life."""
+    text = text.replace(str(path), "model")
+    assert text.isprintable() and len(text) <= SENTENCE, text
+    assert not re.search(r"Traceback| at 0x|<class|object at|Error\(|np\.|array\(", text), text
+
+
+def judge(worker, seeds, indices, folder):
+    """The outcomes by kind of damage, after checking every one."""
+    path, faults, outcomes = folder / "model.onnx", [], Counter()
+    for index in indices:
+        name, content = mutated(seeds, index)
+        path.write_bytes(content)
+        outcome = worker.judge(path)
+        outcomes[outcome.kind, outcome.run] += 1
+        if outcome.kind == "failed":
+            faults.append(f"file {index} ({name}): {outcome.text}")
+        elif outcome.kind == "refused":
+            assert_sentence(outcome.text, path)
+        assert path.read_bytes() == content
+    assert [each.name for each in folder.iterdir()] == ["model.onnx"]
+    assert not faults, "\n".join(faults)
+    kinds = Counter()
+    for (kind, _), count in outcomes.items():
+        kinds[kind] += count
+    assert kinds["imported"] > len(indices) / 20 and kinds["refused"] > len(indices) / 4
+    assert outcomes["imported", "compared"] > kinds["imported"] / 2
+    return kinds
+
+
+def test_damaged_models(worker, tmp_path):
+    judge(worker, small_seeds(), range(20 * len(MUTATIONS)), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [10_000, 20_000])
+def test_two_thousand_damaged_models(first, worker, tmp_path):
+    judge(worker, small_seeds(), range(first, first + 2000), tmp_path)
+
+
+@pytest.mark.slow
+def test_damaged_real_networks(worker, tmp_path):
+    seeds = real_seeds()
+    if not seeds:
+        pytest.skip("no real networks in the data folder")
+    judge(worker, seeds, range(30_000, 30_000 + 40 * len(MUTATIONS)), tmp_path)
+
+
+def test_the_sound_models_are_imported_and_right(worker, tmp_path):
+    for content in small_seeds():
+        (tmp_path / "model.onnx").write_bytes(content)
+        outcome = worker.judge(tmp_path / "model.onnx")
+        assert outcome.kind == "imported" and outcome.run in ("compared", "the model ends on the host")
+
+
+def test_the_files_are_always_the_same():
+    seeds = small_seeds()
+    assert [mutated(seeds, index) for index in range(40)] == [mutated(seeds, index) for index in range(40)]
+
+
+# What the worker notices
+
+
+def test_the_worker_notices_what_a_file_must_not_do(worker, tmp_path, monkeypatch):
+    """A process that hangs, ends, takes memory, writes or raises is told from one that refuses."""
+    from tests.quantflow import hostile_worker
+
+    path = saved(moves(), tmp_path)
+    cases = {
+        "takes more than 1 s": lambda path: __import__("time").sleep(60),
+        "ends the process": lambda path: __import__("os")._exit(1),
+        "MemoryError": lambda path: np.ones(3 << 28),
+        "opens": lambda path: (tmp_path / "other").write_text(""),
+        "KeyError": lambda path: {}[path],
+    }
+    monkeypatch.setattr(hostile_worker, "SECONDS", 1)
+    for words, function in cases.items():
+        monkeypatch.setattr(hostile_worker, "inspect_model", function)
+        with Worker() as process:
+            outcome = process.judge(path)
+        assert outcome.kind == "failed" and words in outcome.text
+    assert worker.judge(path).kind == "imported"
+
+
+# Faults that such files have shown
+
+
+def refused(worker, model, folder):
+    outcome = worker.judge(saved(model, folder))
+    assert outcome.kind == "refused", outcome
+    assert_sentence(outcome.text, folder / "model.onnx")
+    return outcome.text
+
+
+def chain_of(count, operator, second=()):
+    """`count` foldable nodes on a constant of 4 million values in front of a sound model."""
+    nodes = [node("ConstantOfShape", ["many"], ["c"])]
+    nodes += [node(operator, ["c", *second], [f"c{index}"]) for index in range(count)]
+    nodes += [node("Conv", ["x", "w"], ["y"])]
+    constants = {"many": np.array([1 << 22]), "w": floats(np.random.default_rng(1), 2, 3, 1, 1)}
+    return build(nodes, constants | {"one": np.ones(1, np.float32)})
+
+
+def test_work_among_constants_is_bounded(worker, tmp_path):
+    text = refused(worker, chain_of(9000, "ReduceProd"), tmp_path)
+    assert "is not computed: the model asks for more work among its constants than is allowed" in text
+
+
+def test_memory_of_constants_is_bounded(worker, tmp_path):
+    text = refused(worker, chain_of(60, "Add", ["one"]), tmp_path)
+    assert "asks for more work among its constants than is allowed" in text
+
+
+def test_small_constants_grow_to_a_bound(worker, tmp_path):
+    nodes = [node("Concat", [f"c{k}", f"c{k}"], [f"c{k + 1}"], axis=0) for k in range(40)]
+    constants = {"c0": np.ones(64, np.float32), "w": np.ones((1, 3, 1, 1), np.float32)}
+    model = build([*nodes, node("Conv", ["x", "w"], ["y"])], constants)
+    assert "makes a constant of 8388608 values out of 4194304; at most 4194304 are" in refused(worker, model, tmp_path)
+
+
+def test_large_weights_are_still_computed(worker, tmp_path):
+    rng = np.random.default_rng(2)
+    nodes = [node("Transpose", ["w"], ["t"], perm=[1, 0]), node("Flatten", ["x"], ["f"])]
+    model = build([*nodes, node("MatMul", ["f", "t"], ["y"])], {"w": floats(rng, 30_000, 192)})
+    assert worker.judge(saved(model, tmp_path)).kind == "imported"
+
+
+def test_a_split_into_thousands(worker, tmp_path):
+    outputs = [f"y{index}" for index in range(5000)]
+    text = refused(worker, build([node("Split", ["x"], outputs, axis=1)]), tmp_path)
+    assert text.endswith("has a node of 5001 inputs and outputs; at most 1024 are supported")
+    many = [node("Split", ["x"], [f"{index}:{k}" for k in range(1000)], axis=1) for index in range(21)]
+    assert "has nodes with 21000 outputs in all; at most 20000 are supported" in refused(worker, build(many), tmp_path)
+
+
+def test_names_of_any_length_and_number(worker, tmp_path):
+    model = branches()
+    model.graph.node[0].name = "a" * 5000
+    assert refused(worker, model, tmp_path).endswith("has a name of 5000 characters; at most 1024 are supported")
+    nodes = [node("Conv", ["x", "w"], ["c"])]
+    nodes += [node("Relu", [f"c{'r' * k}"], [f"c{'r' * (k + 1)}"]) for k in range(900)]
+    for each in nodes:
+        each.name = "same"
+    outcome = worker.judge(saved(build(nodes, {"w": floats(np.random.default_rng(3), 3, 3, 1, 1)}), tmp_path))
+    assert outcome.kind == "imported"
+
+
+def test_shapes_that_nothing_can_have(worker, tmp_path):
+    model = branches()
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2**63 - 1
+    assert "at most 16777216 images at a time are supported" in refused(worker, model, tmp_path)
+    model = moves()
+    model.graph.initializer[0].dims[:] = [1] * 8 + [8]
+    assert "of 9 dimensions; at most 8 are supported" in refused(worker, model, tmp_path)
+
+
+def test_guessed_shapes_behind_a_refused_node_are_possible_ones(worker, tmp_path):
+    constants = {"w": floats(np.random.default_rng(4), 3, 3, 1, 1), "b": np.ones(1, np.float32)}
+    for size in (0, 2**62):
+        model = build([node("Mystery", ["x"], ["m"]), node("Add", ["m", "b"], ["y"])], constants)
+        model.graph.value_info.append(helper.make_tensor_value_info("m", 1, ("N", size)))
+        assert "Mystery 'm' is not supported" in refused(worker, model, tmp_path)
+
+
+def test_more_dimensions_than_numpy_has(worker, tmp_path):
+    nodes = [node("Expand", ["b", "shape"], ["e"]), node("Conv", ["x", "e"], ["y"])]
+    model = build(nodes, {"b": np.ones(1, np.float32), "shape": np.ones(64, np.int64)})
+    assert "cannot be computed from its constants" in refused(worker, model, tmp_path)
+    model = build(nodes, {"b": np.ones(1, np.float32), "shape": np.ones(9, np.int64)})
+    assert "9 dimensions and 1 values, which is not supported" in refused(worker, model, tmp_path)
+
+
+def test_constants_are_cast_to_numbers_only(worker, tmp_path):
+    nodes = [node("Cast", ["w"], ["t"], to=8), node("Conv", ["x", "t"], ["y"])]
+    model = build(nodes, {"w": np.ones((1, 3, 1, 1), np.float32)})
+    assert "casts a constant to a type that is not supported" in refused(worker, model, tmp_path)
