@@ -69,9 +69,9 @@ def layer_table(figures):
 
 
 def step_table(layers):
-    """One row a layer: SQNR at its output after each of the method's steps."""
+    """One row a layer: the noise at its output, relative to the float output, after each of the method's steps."""
     steps = list(dict.fromkeys(step for layer in layers for step in layer.get("steps") or ()))
-    rows = table("SQNR after", *steps, title="\nWhat each step gives at the layer's output")
+    rows = table("noise after", *steps, title="\nNoise at each layer's output, relative to float, as the steps come in")
     for layer in layers:
         if layer.get("steps"):
             add_row(rows, layer["name"], *(decibels(layer["steps"].get(step)) for step in steps))

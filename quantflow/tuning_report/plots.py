@@ -1,7 +1,7 @@
 """The plots of the tuner's report, each an SVG element."""
 
 from quantflow.plotting import BAR, INK, LINE, MARKERS, MUTED, SERIES, bar_plot, bare, plot, shortened
-from quantflow.wording import decibels, percent, sqnr
+from quantflow.wording import percent, sqnr
 
 ROW_HEIGHT = 0.23  # inches for a layer in the plot along the network
 MOST_CELLS = 20  # classes up to which the confusion is a table and not a plot
@@ -34,19 +34,26 @@ def noise_plot(methods):
 
 
 def size_plot(widths, chosen):
-    """Agreement with float against the parameters' size, one point a uniform width, and the chosen network."""
+    """Agreement with float against the parameters' size: the uniform widths, the chosen network, the search's path.
+
+    A search for widths leaves its path in `chosen["path"]`: each network's `parameter_bytes` and `agreement`.
+    """
+
+    def scaled(runs):
+        return [run["parameter_bytes"] / 1000 for run in runs], [100 * run["agreement"] for run in runs]
 
     def draw(figure):
         axes = figure.add_subplot()
-        size, agreement = ([run[key] for run in widths] for key in ("parameter_bytes", "agreement"))
-        size, agreement = [value / 1000 for value in size], [100 * value for value in agreement]
+        size, agreement = scaled(widths)
         axes.plot(size, agreement, color=BAR, marker="o", markersize=5, linewidth=1.4, label="one width for all")
         for run, x, y in zip(widths, size, agreement, strict=True):
             axes.annotate(str(run["weight_bits"]), (x, y), (0, -13), textcoords="offset points", ha="center",
                           color=MUTED)  # fmt: skip
-        point = (chosen["parameter_bytes"] / 1000, 100 * chosen["agreement"])
-        axes.plot(*point, color=SERIES[1], marker="o", markersize=11, markerfacecolor="none", markeredgewidth=2,
-                  linestyle="none", label="chosen")  # fmt: skip
+        if chosen.get("path"):
+            axes.plot(*scaled(chosen["path"]), color=SERIES[2], marker="^", markersize=4, linewidth=1.2,
+                      label="the search for widths")  # fmt: skip
+        axes.plot(*scaled([chosen]), color=SERIES[1], marker="o", markersize=11, markerfacecolor="none",
+                  markeredgewidth=2, linestyle="none", label="chosen")  # fmt: skip
         axes.margins(0.08, 0.16)
         axes.set_ylim(top=min(100, max(agreement)) + 0.06 * (100 - min(agreement)) + 0.02)
         axes.set_yticks([tick for tick in axes.get_yticks() if axes.get_ylim()[0] <= tick <= 100])
@@ -134,5 +141,5 @@ def gain(step, before):
     """What a step adds to the output's SQNR: "+3.1 dB"; nothing where one of the two has no figure."""
     if None in (step["output_sqnr_db"], before["output_sqnr_db"]):
         return ""
-    difference = step["output_sqnr_db"] - before["output_sqnr_db"]
-    return f"{'+' if difference >= 0 else ''}{decibels(difference)}"
+    difference = round(step["output_sqnr_db"] - before["output_sqnr_db"], 1) + 0.0  # no "-0.0"
+    return f"{difference:+.1f} dB"

@@ -205,10 +205,10 @@ def test_every_figure_is_there(figures):
 
 
 def test_steps_of_each_layer_are_shown_where_known(figures):
-    layers = [layer | {"steps": {"nearest": 20.04, "other": 25.5}} for layer in figures["layers"]]
+    layers = [layer | {"steps": {"nearest": -20.04, "other": -25.5}} for layer in figures["layers"]]
     del layers[1]["steps"]["other"]
     page = Page(render("network", figures | {"layers": layers}))
-    assert ["conv1", "20.0 dB", "25.5 dB"] in page.rows and ["fc2", "20.0 dB"] in page.rows
+    assert ["conv1", "-20.0 dB", "-25.5 dB"] in page.rows and ["fc2", "-20.0 dB"] in page.rows
     assert "layer by layer" not in render("network", figures)
 
 
@@ -242,6 +242,12 @@ def test_many_classes_have_a_plot_or_a_list(figures, classes):
     text = render("network", figures | values)
     assert ("class named by float</text>" in text) == (classes == 21)
     assert ["3", "5", "7"] in Page(text).rows
+
+
+def test_the_path_of_a_search_is_drawn(figures):
+    path = [{"parameter_bytes": 1000 * count, "agreement": 0.9} for count in (3, 2, 1)]
+    assert "the search for widths" in render("network", figures | {"path": path})
+    assert "the search for widths" not in render("network", figures)
 
 
 def test_layers_without_signal_or_noise_leave_gaps_not_errors(figures):
