@@ -67,7 +67,8 @@ def tune(
 
 def _widths(what, bits, names):
     """Bits by name, from one width for all or from a dict; UserError where one is missing or out of range."""
-    bits = dict(bits) if isinstance(bits, dict) else dict.fromkeys(names, bits)
+    by_name = isinstance(bits, dict)
+    bits = dict(bits) if by_name else dict.fromkeys(names, bits)
     unknown = next((name for name in bits if name not in names), None)
     if unknown is not None:
         raise UserError(f"{what} bits are given for {unknown!r}, where the network has {', '.join(names)}")
@@ -75,7 +76,8 @@ def _widths(what, bits, names):
         if name not in bits:
             raise UserError(f"{what} bits are not given for {name}")
         if not isinstance(bits[name], int) or not MIN_BITS <= bits[name] <= MAX_BITS:
-            raise UserError(f"{what} bits are a whole number from {MIN_BITS} to {MAX_BITS}, not {bits[name]}")
+            where = f" for {name}" if by_name else ""
+            raise UserError(f"{what} bits are a whole number from {MIN_BITS} to {MAX_BITS}, not {bits[name]}{where}")
     return bits
 
 

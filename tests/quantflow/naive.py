@@ -46,7 +46,7 @@ def rounded(layer, value, format):
     if getattr(layer, "relu", False):
         integer = max(integer, 0)
     if getattr(layer, "maximum", None) is not None:
-        integer = min(integer, clipped(in_units(Fraction(layer.maximum), format.fl), format))
+        integer = min(integer, clipped(in_units(Fraction(float(layer.maximum)), format.fl), format))
     return clipped(integer, format)
 
 
@@ -56,7 +56,7 @@ def clipped(integer, format):
 
 
 def in_units(value, fl):
-    return round(value * Fraction(2) ** fl)
+    return round(value * Fraction(2) ** int(fl))
 
 
 def filled(shape, value):
@@ -66,7 +66,7 @@ def filled(shape, value):
 
 def scaled(x, format):
     """The map's exact values."""
-    return [[[Fraction(q) / Fraction(2) ** format.fl for q in row] for row in channel] for channel in x]
+    return [[[Fraction(q) / Fraction(2) ** int(format.fl) for q in row] for row in channel] for channel in x]
 
 
 def taps(layer, row, column):
@@ -86,11 +86,11 @@ def weighted(entry, layer, x, format, residual):
     """The exact value of an output of a Convolution or Dense, the integers of `entry` being at its own fl."""
 
     def value(o, row, column):
-        unit = Fraction(2) ** -(format.fl + int(entry.weight_fl[o]))
+        unit = Fraction(2) ** -int(format.fl + entry.weight_fl[o])
         total = unit * (products(o, row, column) + int(entry.bias[o]))
         if residual is not None:
             other, other_format = residual
-            total += Fraction(other[o][row][column]) / Fraction(2) ** other_format.fl
+            total += Fraction(other[o][row][column]) / Fraction(2) ** int(other_format.fl)
         return total
 
     def products(o, row, column):
@@ -133,13 +133,20 @@ def activation(layer, x):
 
 
 def naive_slopes(layer):
-    """The slopes as the integer side has them: 8 bits, the largest fl in 0 to 16 at which none overflows."""
-    exact = [Fraction(float(slope)) for slope in layer.slope]
+    """The slopes as the integer side has them, at their fl."""
     low, high = -(2 ** (SLOPE_BITS - 1)), 2 ** (SLOPE_BITS - 1) - 1
-    fitting = [fl for fl in range(17) if all(low <= in_units(slope, fl) <= high for slope in exact)]
-    fl = (fitting or [0])[-1] if any(exact) else SLOPE_BITS - 1
-    integers = [min(max(in_units(slope, fl), low), high) for slope in exact]
+    fl = naive_slope_fl(layer)
+    integers = [min(max(in_units(Fraction(float(slope)), fl), low), high) for slope in layer.slope]
     return [Fraction(q, 2**fl) for q in integers]
+
+
+def naive_slope_fl(layer):
+    """The largest fl in 0 to 16 at which no slope overflows 8 bits."""
+    if not any(layer.slope):
+        return SLOPE_BITS - 1
+    low, high = -(2 ** (SLOPE_BITS - 1)), 2 ** (SLOPE_BITS - 1) - 1
+    exact = [Fraction(float(slope)) for slope in layer.slope]
+    return max((fl for fl in range(17) if all(low <= in_units(slope, fl) <= high for slope in exact)), default=0)
 
 
 def largest(layer, x, format):

@@ -1,15 +1,19 @@
-"""The integer engine against a convolution in plain Python integers, and against cases worked by hand."""
+"""The integer engine on whole networks, against plain Python integers and cases worked by hand."""
+
+import weakref
 
 import numpy as np
 import pytest
 
 from quantflow import correlation, integer_engine
-from quantflow.arithmetic import Format
-from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
+from quantflow.arithmetic import Format, quantize
+from quantflow.graph import Convolution, MaxPool, Network, Window
 from quantflow.integer_engine import run, run_integers
-from quantflow.quantized import QuantizedLayer, QuantizedNetwork
+from quantflow.quantized import QuantizedNetwork
 from tests.quantflow.naive import naive_maps
 from tests.quantflow.networks import RandomNetwork
+from tests.quantflow.one_layer import one_dense
+from tests.quantflow.quantized_graphs import every_kind
 
 
 def assert_equals_naive(quantized, images):
@@ -34,33 +38,52 @@ def test_equals_plain_python(bits):
     assert_equals_naive(builder.finish(), builder.images(3))
 
 
-def one_dense(weight, bias, *, shift=0, relu=False, activation_bits=8, weight_bits=8, output_bits=None):
-    """A network of one fully connected layer: weight [O, K], everything at fractional length 0."""
-    weight = np.array(weight, dtype=np.int32)
-    shapes = {"input_shape": (weight.shape[1], 1, 1), "output_shape": (len(weight), 1, 1)}
-    zeros = np.zeros(len(weight), np.float32)
-    layer = Dense(name="fc", inputs=("image",), weight=weight.astype(np.float32), bias=zeros, relu=relu, **shapes)
-    network = Network(name="one", input_name="image", input_shape=shapes["input_shape"], layers=(layer,))
-    entry = QuantizedLayer(
-        name="fc",
-        weight_bits=weight_bits,
-        weight=weight,
-        weight_fl=np.zeros(len(weight), np.int32),
-        bias=np.array(bias, dtype=np.int64),
-        shift=np.full(len(weight), shift, np.int32),
-        output=Format(bits=output_bits or activation_bits, fl=-shift),
-    )
-    return QuantizedNetwork(network=network, input=Format(bits=activation_bits, fl=0), layers={"fc": entry})
-
-
 def test_worked_by_hand():
     # 3*2 - 1*5 + 1 = 2; 2/4 = 0.5 -> 0. 3*7 - 1*1 + 2 = 22; 22/4 = 5.5 -> 6. 3*-8 - 0 - 2 = -26; -6.5 -> -6.
     weight = [[3, -1], [3, -1], [3, 0]]
-    quantized = one_dense(weight, [1, 2, -2], shift=2)
+    quantized = one_dense(weight, [1, 2, -2], output=Format(bits=8, fl=-2))
     images = np.array([[2, 5], [7, 1], [-8, 0]]).reshape(3, 2, 1, 1)
-    outputs = run_integers(quantized, images)["fc"][:, :, 0, 0]
+    outputs = run_integers(quantized, images)["y"][:, :, 0, 0]
     assert (outputs[0, 0], outputs[1, 1], outputs[2, 2]) == (0, 6, -6)
     assert outputs.dtype == np.int32
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("bits", "weight_bits", "signed"), [(8, 8, True), (5, 3, True), (16, 12, False)])
+def test_networks_with_branches_equal_plain_python(seed, bits, weight_bits, signed):
+    graph = every_kind(seed, bits=bits, weight_bits=weight_bits, signed=signed)
+    assert_equals_naive(graph.quantized, quantize(graph.images(2), graph.quantized.input))
+
+
+def test_batches_do_not_change_networks_with_branches(monkeypatch):
+    graph = every_kind(9)
+    images = quantize(graph.images(7), graph.quantized.input)
+    whole = run_integers(graph.quantized, images, keep=True)
+    for batch in (1, 3):
+        largest = max(map(integer_engine.working_bytes, graph.quantized.network.layers))
+        monkeypatch.setattr(integer_engine, "BATCH_BYTES", batch * largest)
+        parts = run_integers(graph.quantized, images, keep=True)
+        assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+def test_inner_maps_are_dropped_after_their_last_reader(monkeypatch):
+    graph = every_kind(1)
+    network, alive, seen = graph.quantized.network, {}, []
+    last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
+    compute = integer_engine.run_layer
+
+    def watched(quantized, layer, *maps):
+        done = [each.name for each in network.layers[: network.layers.index(layer)]]
+        remaining = {each.name for each in network.layers[network.layers.index(layer) :]}
+        expected = {name for name in done if last_reader[name] in remaining}
+        seen.append({name for name in done if alive[name]() is not None} == expected)
+        result = compute(quantized, layer, *maps).astype(np.float32)
+        alive[layer.name] = weakref.ref(result)
+        return result
+
+    monkeypatch.setattr(integer_engine, "run_layer", watched)
+    run_integers(graph.quantized, quantize(graph.images(2), graph.quantized.input))
+    assert len(seen) == len(network.layers) and all(seen)
 
 
 def test_batches_do_not_change_results(monkeypatch):
@@ -88,8 +111,8 @@ def test_batches_cover_every_image_once():
 def test_run_quantizes_the_images_with_the_input_format():
     quantized = one_dense([[1]], [0])
     maps = run(quantized, np.array([0.5, 1.5, -2.6, 900.0], np.float32).reshape(4, 1, 1, 1))
-    assert maps["image"].ravel().tolist() == [0, 2, -3, 127]
-    assert maps["fc"].ravel().tolist() == [0, 2, -3, 127]
+    assert maps["x"].ravel().tolist() == [0, 2, -3, 127]
+    assert maps["y"].ravel().tolist() == [0, 2, -3, 127]
 
 
 def test_a_map_read_twice_is_kept_until_its_last_reader():
@@ -102,7 +125,7 @@ def test_a_map_read_twice_is_kept_until_its_last_reader():
         MaxPool(name="c", inputs=("a",), **common),
     )
     network = Network(name="fork", input_name="image", input_shape=(1, 1, 1), layers=layers)
-    entry = one_dense([[1]], [0]).layers["fc"]
+    entry = one_dense([[1]], [0]).layers["y"]
     object.__setattr__(entry, "weight", np.ones((1, 1, 1, 1), np.int32))
     quantized = QuantizedNetwork(network=network, input=Format(bits=8, fl=0), layers={"b": entry})
     assert run_integers(quantized, np.full((1, 1, 1, 1), 9))["c"].item() == 9

@@ -1,0 +1,222 @@
+"""The tuner on networks with branches: every choice against exhaustive search, on naive sums."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from quantflow import integer_engine
+from quantflow.arithmetic import Format, dequantize
+from quantflow.errors import UserError
+from quantflow.float_engine import activations, apply
+from quantflow.graph import Activation, AveragePool, Convolution, Dense
+from quantflow.integer_engine import run
+from quantflow.quantized import MOVING
+from quantflow.tune import tune
+from quantflow.tuner import moments as moments_module
+from quantflow.tuner import room as room_module
+from quantflow.tuner.methods import METHODS
+from tests.quantflow.float_graphs import every_kind, images
+from tests.quantflow.naive import exact_value, naive_slope_fl
+
+POWER = {"paper": 1, "mse": 2}
+
+
+def exact_sums(tuned, layer, fixed):
+    """What the layer makes of its fixed-point inputs before it rounds: float64 [N, C, H, W], exactly."""
+    sums = np.empty((len(fixed["x"]), *layer.output_shape))
+    for n in range(len(sums)):
+        value = exact_value(tuned, layer, *(fixed[name][n].tolist() for name in layer.inputs))
+        for place in np.ndindex(*layer.output_shape):
+            sums[(n, *place)] = float(value(*place))
+    return sums
+
+
+def sums_fl(tuned, layer):
+    """The fractional lengths of the layer's sums."""
+    formats = [tuned.output_format(name) for name in layer.inputs]
+    if isinstance(layer, Convolution | Dense):
+        return formats[0].fl + tuned.layers[layer.name].weight_fl
+    if isinstance(layer, AveragePool):
+        return np.array([formats[0].fl + int(np.log2(np.prod(layer.window.kernel)))])
+    if isinstance(layer, Activation):
+        return np.array([formats[0].fl + naive_slope_fl(layer)])
+    return np.array([max(format.fl for format in formats)])
+
+
+def rounded(layer, sums, format):
+    """The values that the layer gives in another format."""
+
+    def integers(values):
+        return np.clip(np.rint(values * 2.0**format.fl), format.min, format.max)
+
+    q = integers(sums)
+    if getattr(layer, "relu", False):
+        q = np.maximum(q, 0)
+    if getattr(layer, "maximum", None) is not None:
+        q = np.minimum(q, integers(layer.maximum))
+    return q * 2.0**-format.fl
+
+
+@pytest.mark.parametrize("method", ["paper", "mse"])
+@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize(("activation_bits", "weight_bits"), [(8, 8), (3, 3), (5, 16), (16, 2)])
+def test_every_map_has_the_best_fl_of_all(method, unsigned, activation_bits, weight_bits):
+    network, calibration = every_kind(), images()
+    widths = {"activation_bits": activation_bits, "weight_bits": weight_bits}
+    tuned = tune(network, calibration, method=method, unsigned=unsigned, **widths)
+    exact, fixed = activations(network, calibration), run(tuned, calibration)
+    for layer in network.layers:
+        if isinstance(layer, MOVING):
+            assert tuned.output_format(layer.name) == tuned.output_format(layer.inputs[0])
+            continue
+        sums, chosen = exact_sums(tuned, layer, fixed), tuned.output_format(layer.name)
+        errors = {}
+        for fl in range(-12, int(sums_fl(tuned, layer).max()) + 1):
+            y = rounded(layer, sums, Format(bits=activation_bits, fl=fl, signed=chosen.signed))
+            errors[fl] = float((np.abs(exact[layer.name] - y) ** POWER[method]).sum())
+        assert chosen.fl in errors, layer.name
+        assert errors[chosen.fl] == pytest.approx(min(errors.values()), rel=1e-9), layer.name
+        y = dequantize(fixed[layer.name], chosen)
+        np.testing.assert_array_equal(y, rounded(layer, sums, chosen), err_msg=layer.name)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("residual_scale", [1e-3, 1.0, 100.0])
+def test_a_residual_is_never_finer_than_the_sums_that_it_enters(method, per_channel, residual_scale):
+    network = every_kind(2, residual_scale)
+    tuned = tune(network, images(), weight_bits=3, method=method, per_channel=per_channel)
+    joined = [layer for layer in network.layers if isinstance(layer, Convolution) and len(layer.inputs) == 2]
+    assert len(joined) == 2
+    for layer in joined:
+        assert sums_fl(tuned, layer).min() >= tuned.output_format(layer.inputs[1]).fl
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_only_maps_without_negative_values_are_unsigned(method):
+    network, calibration = every_kind(), images()
+    exact = activations(network, calibration)
+    tuned = tune(network, calibration, method=method, unsigned=True)
+    signed = {name: tuned.output_format(name).signed for name in exact}
+    for layer in network.layers:
+        expected = signed[layer.inputs[0]] if isinstance(layer, MOVING) else exact[layer.name].min() < 0
+        assert signed[layer.name] == expected, layer.name
+    assert signed["x"] and 4 < sum(signed.values()) < len(signed) - 4
+    plain = tune(network, calibration, method=method)
+    assert all(plain.output_format(name).signed for name in exact)
+
+
+def test_an_input_without_negative_values_is_unsigned():
+    network, calibration = every_kind(), np.abs(images())
+    assert tune(network, calibration, unsigned=True).input == Format(bits=8, fl=6, signed=False)
+    assert tune(network, calibration).input.signed
+
+
+def test_no_sign_bit_means_less_error():
+    network, calibration = every_kind(), images()
+    exact = activations(network, calibration)["convolution0"]
+    errors = []
+    for unsigned in (False, True):
+        bits = dict.fromkeys(chosen_maps(network), 6) | {"x": 16}
+        tuned = tune(network, calibration, weight_bits=16, activation_bits=bits, method="paper", unsigned=unsigned)
+        y = dequantize(run(tuned, calibration)["convolution0"], tuned.output_format("convolution0"))
+        errors.append(np.abs(y - exact).sum())
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_more_bits_come_closer():
+    network, calibration = every_kind(), images(20)
+    errors, last = [], network.layers[-1].name
+    exact = activations(network, calibration)[last]
+    for bits in (3, 6, 10, 16):
+        tuned = tune(network, calibration, activation_bits=bits, weight_bits=bits, method="paper")
+        errors.append(np.abs(dequantize(run(tuned, calibration)[last], tuned.output_format(last)) - exact).sum())
+    assert errors == sorted(errors, reverse=True)
+    # The slopes of an Activation keep 8 bits, so the error does not vanish.
+    assert errors[-1] < errors[0] / 30
+
+
+@pytest.mark.parametrize("method", ["paper", "default"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_batches_do_not_change_the_choices(method, per_channel, monkeypatch):
+    network, calibration = every_kind(), images(12)
+    options = {"method": method, "per_channel": per_channel, "weight_bits": 4, "unsigned": True}
+    first = tune(network, calibration, **options)
+    monkeypatch.setattr(integer_engine, "BATCH_BYTES", 1)
+    monkeypatch.setattr(moments_module, "COLUMN_VALUES", 1)
+    monkeypatch.setattr(room_module, "MEMORY_BYTES", 1)
+    second = tune(network, calibration, **options)
+    assert (first.input, first.formats) == (second.input, second.formats)
+    for name, entry in first.layers.items():
+        for field in ("weight", "weight_fl", "bias", "shift"):
+            assert np.array_equal(getattr(entry, field), getattr(second.layers[name], field)), (name, field)
+
+
+def test_bias_correction_leaves_no_mean_error_before_the_activation():
+    network, calibration = every_kind(), images(30)
+    means = {}
+    for steps in (["bias-correction"], ["squared-error"]):
+        tuned = tune(network, calibration, weight_bits=3, steps=steps)
+        fixed, exact = run(tuned, calibration), activations(network, calibration)
+        for layer in network.layers:
+            if layer.name in tuned.layers:
+                error = exact_sums(tuned, layer, fixed) - linear_output(layer, [exact[name] for name in layer.inputs])
+                units = 2.0 ** -sums_fl(tuned, layer).astype(float)
+                means[layer.name, steps[0]] = np.abs(error.mean(axis=(0, 2, 3)) / units).max()
+    # What remains is the rounding of the bias itself, and of the float engine.
+    assert max(mean for (_, step), mean in means.items() if step == "bias-correction") < 0.51
+    assert all(mean > 1 for (_, step), mean in means.items() if step == "squared-error")
+
+
+def linear_output(layer, maps):
+    """The float output before the activation."""
+    return apply(replace(layer, relu=False, maximum=None), *maps)
+
+
+# Bit widths
+
+
+def weighted_layers(network):
+    return [layer.name for layer in network.layers if isinstance(layer, Convolution | Dense)]
+
+
+def chosen_maps(network):
+    return ["x", *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
+
+
+def test_widths_by_name():
+    network, calibration = every_kind(), images()
+    weighted = {name: 2 + 2 * n for n, name in enumerate(weighted_layers(network))}
+    maps = {name: 16 - n for n, name in enumerate(chosen_maps(network))}
+    tuned = tune(network, calibration, weight_bits=weighted, activation_bits=maps, method="paper")
+    assert {name: entry.weight_bits for name, entry in tuned.layers.items()} == weighted
+    assert {name: tuned.output_format(name).bits for name in maps} == maps
+    for name, entry in tuned.layers.items():
+        assert np.abs(entry.weight).max() <= 1 << (weighted[name] - 1)
+
+
+WIDTHS = [
+    ({"weight_bits": {"convolution0": 8}}, "^weight bits are not given for convolution1$"),
+    ({"weight_bits": {"add6": 8}}, "^weight bits are given for 'add6', where the network has convolution0, .*dense15$"),
+    ({"activation_bits": {"convolution0": 8}}, "^activation bits are not given for x$"),
+    ({"activation_bits": {"maxpool10": 8}}, "^activation bits are given for 'maxpool10', where the network has x, co"),
+    ({"activation_bits": 1}, "^activation bits are a whole number from 2 to 16, not 1$"),
+    ({"weight_bits": 17}, "^weight bits are a whole number from 2 to 16, not 17$"),
+    ({"weight_bits": None}, "^weight bits are a whole number from 2 to 16, not None$"),
+    ({"weight_bits": "8"}, "^weight bits are a whole number from 2 to 16, not 8$"),
+]
+
+
+@pytest.mark.parametrize(("widths", "sentence"), WIDTHS)
+def test_refuses_widths_that_fit_no_layer(widths, sentence):
+    with pytest.raises(UserError, match=sentence):
+        tune(every_kind(), images(1), **widths)
+
+
+@pytest.mark.parametrize("bits", [8.5, 1, 17])
+def test_refuses_a_width_by_name_that_does_not_exist(bits):
+    network = every_kind()
+    widths = dict.fromkeys(weighted_layers(network), 8) | {"dense15": bits}
+    with pytest.raises(UserError, match=f"^weight bits are a whole number from 2 to 16, not {bits} for dense15$"):
+        tune(network, images(1), weight_bits=widths)
