@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from quantflow.errors import UserError
+from quantflow.tuned_file.text import readable
 
 console = Console()
 errors = Console(stderr=True)
@@ -31,7 +32,7 @@ def examples(*lines):
 def write_json(path, figures):
     """Write `figures` to `path`, if one is given."""
     if path is not None:
-        write_text(path, json.dumps(figures, indent=2) + "\n")
+        write_text(path, readable(figures) + "\n")
 
 
 def write_text(path, text):
