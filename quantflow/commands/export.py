@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from quantflow import tuned_file
 from quantflow.commands.console import JsonOption, add_row, console, examples, table, write_bytes, write_json
+from quantflow.commands.tuned import load_tuned
 from quantflow.exporter import export
 from quantflow.exporter.exactness import layer_figures
 
@@ -27,7 +27,7 @@ def run(
     An engine that computes them as ONNX says (onnxruntime with its optimizations off) gives the same integers
     at every layer; those of layer L are the value `L:quantized`.
     """
-    quantized = tuned_file.load(tuned)
+    quantized = load_tuned(tuned)
     model = export(quantized, host=host)
     figures = {
         "output": str(output),
@@ -35,6 +35,7 @@ def run(
         "opset": model.opset_import[0].version,
         "nodes": len(model.graph.node),
         "layers": layer_figures(quantized),
+        "by_hand": list(quantized.by_hand),
     }
     write_bytes(output, model.SerializeToString())
     write_json(json, figures)

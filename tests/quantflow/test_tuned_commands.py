@@ -74,3 +74,10 @@ def test_compare_says_which_of_two_was_set_by_hand(tuned, tmp_path, capsys):
     assert run("compare", tuned, tmp_path / "other", "--json", tmp_path / "c.json") == 0
     assert f"{tmp_path / 'other'}: {EDIT}" in capsys.readouterr().out
     assert json.loads((tmp_path / "c.json").read_text())["by_hand"] == {"a": [], "b": [EDIT]}
+
+
+def test_export_says_what_was_set_by_hand(tuned, tmp_path, capsys):
+    rewrite(tuned, entry("conv1", "output", "fl")(6))
+    assert run("export", tuned, "-o", tmp_path / "t.onnx", "--json", tmp_path / "e.json") == 0
+    assert f"{tuned}: {EDIT}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "e.json").read_text())["by_hand"] == [EDIT]
