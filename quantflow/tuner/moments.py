@@ -65,21 +65,26 @@ def input_moments(layer, sources, formats):
     mean, cross_mean = np.zeros((groups, width)), np.zeros((groups, rows))
     second, cross = np.zeros((groups, width, width)), np.zeros(weight.shape)
     count = 0
-    # All in units of the input's least significant bit: products then stay far from float32's limits.
-    fl = formats[0].fl
+    # All in units of the input's least significant bit, and x about its centre: products then stay far from
+    # float32's limits, and what varies is not lost beside a large mean.
+    fl, centre = formats[0].fl, _centre(layer, sources[0].fixed)
     for images, places in _samples(layer, len(sources[0].exact)):
         x = _unfold(layer, sources[0].fixed[images].astype(np.float32), places)
         missing = weight @ (_unfold(layer, np.ldexp(sources[0].exact[images], fl), places) - x)
         for source, format in zip(sources[1:], formats[1:], strict=True):
             fixed = np.ldexp(source.fixed[images].astype(np.float32), fl - format.fl)
             missing += _gathered(np.ldexp(source.exact[images], fl) - fixed, places).reshape(groups, rows, -1)
+        x -= centre[..., None].astype(np.float32)
         count += x.shape[2]
         mean += x.sum(axis=2, dtype=np.float64)
         cross_mean += missing.sum(axis=2, dtype=np.float64)
         second += x @ x.swapaxes(1, 2)
         cross += missing @ x.swapaxes(1, 2)
-    mean, cross_mean = (np.ldexp(sums / count, -fl) for sums in (mean, cross_mean))
-    second, cross = (np.ldexp(sums / count, -2 * fl) for sums in (second, cross))
+    mean, second, cross, cross_mean = (sums / count for sums in (mean, second, cross, cross_mean))
+    cross += cross_mean[:, :, None] * centre[:, None]
+    second += mean[:, :, None] * centre[:, None] + centre[:, :, None] * (mean + centre)[:, None]
+    mean, cross_mean = (np.ldexp(values, -fl) for values in (mean + centre, cross_mean))
+    second, cross = (np.ldexp(values, -2 * fl) for values in (second, cross))
     diagonal = np.arange(width)
     variance = np.maximum(second[:, diagonal, diagonal] - mean**2, 0)
     second[:, diagonal, diagonal] += variance * (width / (width + count))
@@ -106,6 +111,14 @@ def _unfold(layer, x, places):
     rows, across = np.divmod(places, taps.shape[5])
     taken = taps[np.arange(len(x))[:, None], :, :, :, rows, across]  # [n, P, C, kh, kw]
     return np.ascontiguousarray(taken.reshape(rows.size, layer.groups, -1).transpose(1, 2, 0))
+
+
+def _centre(layer, fixed):
+    """About where each input of an output lies, an integer: float64 [G, K]."""
+    if isinstance(layer, Dense):
+        return np.rint(fixed.mean(axis=0, dtype=np.float64)).reshape(1, -1)
+    channels = np.rint(fixed.mean(axis=(0, 2, 3), dtype=np.float64))
+    return np.repeat(channels, layer.weight[0, 0].size).reshape(layer.groups, -1)
 
 
 def _gathered(x, places):

@@ -153,6 +153,19 @@ def test_batches_do_not_change_the_choices(method, per_channel, monkeypatch):
             assert np.array_equal(getattr(entry, field), getattr(second.layers[name], field)), (name, field)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1e4])
+@pytest.mark.parametrize("bits", [2, 8, 16])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_maps_that_hardly_vary_or_are_huge(scale, bits, per_channel):
+    """Beside biases of 0.1, images of 1e-4 leave maps that are nearly constant."""
+    network, calibration = every_kind(), images() * np.float32(scale)
+    tuned = tune(network, calibration, weight_bits=bits, activation_bits=bits, per_channel=per_channel)
+    last = network.layers[-1].name
+    exact = activations(network, calibration)[last]
+    error = dequantize(run(tuned, calibration)[last], tuned.output_format(last)) - exact
+    assert np.abs(error).mean() < {2: 2, 8: 0.1, 16: 0.02}[bits] * np.abs(exact).mean()
+
+
 def test_bias_correction_leaves_no_mean_error_before_the_activation():
     network, calibration = every_kind(), images(30)
     means = {}

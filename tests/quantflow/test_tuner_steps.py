@@ -157,6 +157,27 @@ def test_moments_of_any_magnitude(exponent):
     assert np.array_equal(found.cross, np.ldexp(expected.cross, 2 * exponent))
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_small_variance_is_not_lost_beside_a_large_mean(groups):
+    random = np.random.default_rng(6)
+    layer = Convolution(
+        name="conv", inputs=("x",), input_shape=(4, 5, 5), output_shape=(2, 5, 5), groups=groups,
+        window=Window(kernel=(1, 1)), weight=random.normal(size=(2, 4 // groups, 1, 1)).astype(np.float32),
+        bias=np.zeros(2, np.float32),
+    )  # fmt: skip
+    # Neighbouring channels vary alike by one least significant bit, 30000 from zero.
+    varying = random.integers(0, 2, (40, 2, 5, 5)).repeat(2, axis=1)
+    fixed = (varying + np.array([30000, -30000, 20000, 7])[:, None, None]).astype(np.int16)
+    format = Format(bits=16, fl=15)
+    exact = dequantize(fixed, format) + random.normal(size=fixed.shape) * 2.0**-17
+    moments = input_moments(layer, [Maps(exact=exact.astype(np.float32), fixed=fixed)], [format]).about_mean()
+    x = fixed.reshape(40, groups, 4 // groups, 25).transpose(1, 0, 3, 2).reshape(groups, 1000, -1) - 0.0
+    x -= x.mean(axis=1, keepdims=True)
+    width = x.shape[2]
+    expected = outer(x, x) * (1 + np.eye(width) * width / (width + 1000)) * 2.0**-30
+    np.testing.assert_allclose(moments.second, expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
 def test_grouped_by_hand():
     layer, _ = random_layer(0, (2, 4, 2))
     assert grouped(layer, np.arange(4)).tolist() == [[0, 1], [2, 3]]
