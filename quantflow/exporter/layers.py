@@ -54,12 +54,17 @@ def _rectified(maps, layer, value, output, name=None, low=0.0):
     writer, maximum = maps.writer, layer.maximum
     if maximum is None:
         return writer.node("Relu", [value], output, name)
-    if np.float32(maximum) != maximum:  # its integer is what counts
+    if np.any(np.float32(maximum) != maximum):  # its integer is what counts
         format = maps.quantized.output_format(layer.name)
         maximum = dequantize(quantize(maximum, format), format)
-    least = "" if low is None else writer.constant(f"{layer.name}:least", np.float32(low))
-    most = writer.constant(f"{layer.name}:most", np.float32(maximum))
-    return writer.node("Clip", [value, least, most], output, name)
+    most = np.float32(maximum)
+    if np.ndim(most) == 0:
+        least = "" if low is None else writer.constant(f"{layer.name}:least", np.float32(low))
+        return writer.node("Clip", [value, least, writer.constant(f"{layer.name}:most", most)], output, name)
+    if low is not None:
+        value, name = writer.node("Relu", [value], writer.unused(f"{layer.name}:unbounded"), name), None
+    bounds = writer.constant(f"{layer.name}:most", most.reshape(-1, *(1,) * (_rank(maps, layer) - 2)))
+    return writer.node("Min", [value, bounds], output, name)
 
 
 def _convolution(maps, layer, output):

@@ -185,11 +185,10 @@ def _decoded(tensor, label, element_type, folder, least_size=1):
     elif tensor.HasField("raw_data"):
         content = tensor.raw_data
     else:
-        try:
-            content = np.array(getattr(tensor, _TYPED_FIELDS[element_type]), dtype=dtype).tobytes()
-        except OverflowError:
-            kind = type_name(element_type)
-            raise Refusal(f"has a number in the {label} that {kind} does not hold; write numbers of its type") from None
+        given = np.array(getattr(tensor, _TYPED_FIELDS[element_type]))
+        content = given.astype(dtype).tobytes()
+        if dtype.kind in "iu" and (given != np.frombuffer(content, dtype)).any():
+            raise Refusal(f"has a number in the {label} that {type_name(element_type)} does not hold")
     if len(content) != expected:
         raise Refusal(
             f"has the {label} of shape {shown(dims)} with {len(content)} bytes of data; it needs {expected}"

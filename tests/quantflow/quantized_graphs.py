@@ -93,7 +93,7 @@ class RandomGraph:
         floats = {
             "weight": np.ldexp(weight, -fl.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32),
             "bias": np.ldexp(bias.astype(np.float64), -(before.fl + fl)).astype(np.float32),
-            "maximum": share and float(np.float32(share * output.max * output.scale)),
+            "maximum": None if share is None else np.float32(share) * np.float32(output.max * output.scale),
         }
         layer = replace(layer, **floats)
         self._set_layers(*self.quantized.network.layers[:-1], layer)
@@ -156,6 +156,11 @@ class RandomGraph:
 
     def reshape(self, source, shape):
         return self._append(Reshape, (source,), shape).name
+
+    def bound(self, name):
+        """The largest number that the map's format holds."""
+        format = self.quantized.output_format(name)
+        return np.float32(format.max * format.scale)
 
     def images(self, count):
         """Random images as floats, each value on the input's grid or between, some beyond its range."""

@@ -80,6 +80,16 @@ def test_wide_maps(choice):
     assert_same_integers(graph.quantized, graph.images(20))
 
 
+def test_upper_bounds_of_each_channel():
+    graph = RandomGraph(4, (3, 5, 5))
+    bounds = np.float32([0.2, 0.5, 0.9])
+    name = graph.convolution("image", 3, share=bounds)
+    name = graph.activation(name, np.float32([0.1, 0.2, 0.3]), maximum=graph.bound(name) * bounds[::-1])
+    name = graph.activation(name, 0, maximum=graph.bound(name) * bounds)
+    graph.dense(name, 3, relu=True, share=bounds)
+    assert_same_integers(graph.quantized, graph.images(30))
+
+
 @pytest.mark.parametrize("kernel", [(1, 3), (3, 3), (7, 7), (8, 8), (1, 10)])
 @pytest.mark.parametrize("signed", [True, False])
 def test_averages_are_rounded_alike_at_and_beside_ties(kernel, signed):
