@@ -7,7 +7,7 @@ import numpy as np
 from quantflow.graph import Activation
 from quantflow.importer.elementwise import per_channel
 from quantflow.importer.nodes import Refusal
-from quantflow.importer.steps import Passage, RangeClip, Rectifier
+from quantflow.importer.steps import Passage, RangeClip, Rectifier, UpperBound
 
 UNBOUNDED = float(np.finfo(np.float32).max)  # as a bound this is none
 
@@ -34,6 +34,9 @@ def clip(site):
         return site.layer(Passage, shape), shape
     if low != 0 or not high > 0:
         refusal = f"has min {low:g} and max {high:g}; only a min of 0 with a positive max is supported"
+        if low <= -UNBOUNDED and high > 0:
+            maximum = np.broadcast_to(np.float32(high), shape[:1])
+            return site.layer(UpperBound, shape, maximum=maximum, refusal=refusal), shape
         if -UNBOUNDED < low < 0 < high < UNBOUNDED:
             return site.layer(RangeClip, shape, low=low, high=high, refusal=refusal), shape
         raise Refusal(refusal)

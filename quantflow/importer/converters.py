@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from quantflow.graph import Convolution, Dense
-from quantflow.importer import activations, elementwise, host, layout, pooling
+from quantflow.importer import activations, bounds, elementwise, host, layout, pooling
 from quantflow.importer.nodes import Refusal, shown, with_batch
 from quantflow.importer.window import draft_window
 
@@ -117,6 +117,7 @@ CONVERTERS = {
     "LogSoftmax": host.softmax,
     "MatMul": matmul,
     "MaxPool": pooling.max_pool,
+    "Min": bounds.minimum,
     "Mul": elementwise.multiply,
     "PRelu": activations.prelu,
     "Pad": layout.pad,

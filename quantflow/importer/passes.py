@@ -19,6 +19,7 @@ from quantflow.graph import (
     Slice,
     Window,
 )
+from quantflow.importer.bounds import fuse_upper_bounds
 from quantflow.importer.nodes import clipped, word
 from quantflow.importer.rewriter import Rewriter
 from quantflow.importer.settling import exchange_rectifiers, join_quantizers, settle_quantizers
@@ -274,6 +275,7 @@ PASSES = (
     fold_affines,
     exchange_rectifiers,
     fuse_rectifiers,
+    fuse_upper_bounds,
     free_selections,
     fuse_residuals,
     settle_quantizers,

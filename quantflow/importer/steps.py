@@ -30,6 +30,14 @@ class Rectifier(Layer):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class UpperBound(Layer):
+    """y = min(x, maximum[c])."""
+
+    maximum: np.ndarray = field(repr=False)  # float32 [C]
+    refusal: str  # why it is not supported where it cannot be part of an activation
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class RangeClip(Layer):
     """y = min(max(x, low), high) with low < 0: what makes a quantizer's range narrower than its type's."""
 

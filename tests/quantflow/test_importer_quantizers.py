@@ -129,6 +129,19 @@ def test_what_is_exported_comes_back(seed, choice, tmp_path):
     assert_round_trip(graph.quantized, graph.images(5), tmp_path)
 
 
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", [8, 5])
+def test_upper_bounds_of_each_channel_come_back(bits, signed, tmp_path):
+    graph = RandomGraph(4, (3, 5, 5), bits=bits, signed=signed)
+    bounds = np.float32([0.2, 0.5, 0.9])
+    name = graph.convolution("image", 3, share=bounds)
+    name = graph.activation(name, np.float32([0.1, 0.2, 0.3]), maximum=graph.bound(name) * bounds[::-1])
+    graph.dense(graph.activation(name, 0.5, maximum=graph.bound(name) / 2), 3, relu=True, share=bounds)
+    assert_round_trip(graph.quantized, graph.images(30), tmp_path)
+    network = load_network(saved(export(graph.quantized), tmp_path))
+    assert [np.shape(layer.maximum) for layer in network.layers] == [(3,), (3,), (), (3,)]
+
+
 @pytest.mark.parametrize("bits", [8, 5])
 def test_the_embedded_lenet_comes_back(bits, tmp_path):
     (images, _), _ = demo_images()
@@ -455,6 +468,10 @@ REFUSALS = [
     (lambda m: constant(m, np.ones((2, 2, 1, 1), np.float16), np.float32(1)), "reads the constant 'c0', which is not"),
     (lambda m: m.conv("x", m.quant(np.ones((2, 2, 3, 3), "f"), [1, 2], 4)), "has scales of shape [2] for a constant"),
     (lambda m: m.node("Mul", "x", m.weight(2, 1, 1)), "reads the quantized constant 'dequantizelinear0'; only weights"),
+    (lambda m: m.node("Min", m.conv("x"), np.float32(1)), "is a Min; only behind a Relu, Clip, LeakyRelu or PRelu is"),
+    (lambda m: m.node("Min", "x", "x"), "does not bound a computed map by a constant; nothing else is supported"),
+    (lambda m: m.node("Min", "x", np.float32(-1)), "has the bound -1; only positive ones are supported"),
+    (lambda m: m.node("Clip", "x", "", np.float32(6)), "has min -3.40282e+38 and max 6; only a min of 0 with a posit"),
     (lambda m: m.node("Clip", "x", np.float32(-1), np.float32(1)), "has min -1 and max 1; only a min of 0 with a pos"),
 ]  # fmt: skip
 
