@@ -60,7 +60,7 @@ def leaky_relu(site):
     if not math.isfinite(alpha):
         raise Refusal(f"has alpha {alpha}; a finite number is expected")
     shape = site.known_shape()
-    return site.layer(Activation, shape, slope=np.full(shape[0], alpha, np.float32)), shape
+    return site.layer(Activation, shape, slope=np.broadcast_to(np.float32(alpha), shape[:1])), shape
 
 
 def prelu(site):
@@ -68,5 +68,5 @@ def prelu(site):
     site.check_inputs(2, 2)
     site.node.attributes.finish()
     shape = site.known_shape()
-    slope = per_channel(site.constant(1, "slope"), shape, "has a slope of")
-    return site.layer(Activation, shape, slope=slope.astype(np.float32)), shape
+    slope = per_channel(site.constant(1, "slope"), shape, "has a slope of", np.float32)
+    return site.layer(Activation, shape, slope=slope), shape

@@ -47,11 +47,13 @@ def convolution(site):
     return site.layer(Convolution, output, **fields), output
 
 
-def _dense(site, weight, bias, reads=0):
-    """Dense from weight [O, F] and bias [O], in float32 or float64."""
+def _dense(site, weight, bias, factor=1.0):
+    """Dense from factor * weight [O, F] and bias [O]."""
     features = site.feature_count()
     if weight.shape[1] != features:
         raise Refusal(f"has a weight for {weight.shape[1]} features, but reads {with_batch((features,))}")
+    if factor != 1:
+        weight = factor * weight.astype(np.float64)
     with np.errstate(over="ignore"):
         weight, bias = np.ascontiguousarray(weight, dtype=np.float32), bias.astype(np.float32)
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
@@ -83,12 +85,10 @@ def gemm(site):
         raise Refusal(f"has alpha {alpha} and beta {beta}; finite numbers are expected")
     attributes.finish()
     weight = weight if trans_b else weight.T
-    if alpha != 1:
-        weight = alpha * weight.astype(np.float64)
     bias = np.zeros(weight.shape[0])
     if site.node.input(2):
-        bias = beta * elementwise.per_channel(site.constant(2, "bias").astype(np.float64), bias.shape)
-    return _dense(site, weight, bias)
+        bias = beta * elementwise.per_channel(site.constant(2, "bias"), bias.shape)
+    return _dense(site, weight, bias, alpha)
 
 
 def matmul(site):

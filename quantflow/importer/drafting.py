@@ -18,6 +18,7 @@ from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostS
 from quantflow.importer.tensors import Constants
 
 MAX_BATCH = 1 << 24  # that a model may fix
+MAX_PARAMETERS = 3 << 26  # of all layers: more than any network that fits a board has
 SUPPORTED = (
     "Conv, Gemm, MatMul, Relu, MaxPool, AveragePool, Add, Concat, Slice, Pad, Flatten, batch normalization "
     "and their kin"
@@ -46,6 +47,7 @@ class _Drafter:
         self._entries = {}
         self._values = {}
         self._batch = None
+        self._parameters = 0  # of all steps so far
         self._readers = {}  # value -> label of the first node that reads it
         self._origins = {}  # value -> name of the node that makes it
         self._numbers = {}  # name -> the next numbers to tell its namesakes apart by
@@ -98,7 +100,9 @@ class _Drafter:
             site = self._site(node)
             if self._is_constant(proto, site):
                 return
+            self._check_parameters(0)  # beyond the limit nothing is computed any more
             step, shape, refusal = *self._converted(node, proto, site), None
+            self._check_parameters(step.parameters)
         except Refusal as caught:
             step, shape, refusal = None, None, str(caught)
         except UnknownShape:
@@ -107,6 +111,12 @@ class _Drafter:
             shape = self._guess(proto)
             step = self._placeholder(node, shape)
         self._record(node, step, shape, refusal)
+
+    def _check_parameters(self, more):
+        """Thousands of nodes may read one initializer, and each compute weights of its own from it."""
+        self._parameters += more
+        if self._parameters > MAX_PARAMETERS:
+            raise Refusal(f"takes the network beyond {MAX_PARAMETERS} weights, which is the limit")
 
     def _site(self, node):
         return Site(

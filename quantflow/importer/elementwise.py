@@ -9,8 +9,11 @@ from quantflow.importer.nodes import Refusal, shown, with_batch
 from quantflow.importer.steps import ChannelAffine
 
 
-def per_channel(constant, shape, verb="adds"):
-    """A constant that broadcasts against [N, *shape], reduced to one number per channel."""
+def per_channel(constant, shape, verb="adds", dtype=np.float64):
+    """A constant that broadcasts against [N, *shape], reduced to one number per channel.
+
+    One number for all channels takes no memory for each: the map may have any number of channels.
+    """
     aligned = (1,) * (1 + len(shape) - constant.ndim) + constant.shape
     channels = shape[0]
     if len(aligned) != 1 + len(shape) or any(size != 1 for size in aligned[:1] + aligned[2:]):
@@ -20,7 +23,7 @@ def per_channel(constant, shape, verb="adds"):
         )
     if aligned[1] not in (1, channels):
         raise Refusal(f"{verb} {aligned[1]} numbers to the {channels} channels of {with_batch(shape)}")
-    return np.broadcast_to(constant.reshape(-1), (channels,)).copy()
+    return np.broadcast_to(constant.reshape(-1).astype(dtype, copy=False), (channels,))
 
 
 def add(site):
@@ -33,10 +36,10 @@ def add(site):
     if not constants:
         return _sum_of_maps(site)
     reads = 1 - constants[0]
-    constant = site.constant(constants[0], "bias").astype(np.float64)
+    constant = site.constant(constants[0], "bias")
     shape = site.known_shape(reads)
     offset = per_channel(constant, shape)
-    scale = np.ones_like(offset)
+    scale = np.broadcast_to(1.0, offset.shape)
     return site.layer(ChannelAffine, shape, reads=reads, scale=scale, offset=offset), shape
 
 
@@ -62,10 +65,11 @@ def multiply(site):
     if len(constants) != 1:
         raise Refusal("does not multiply a computed map by a constant; nothing else is supported")
     reads = 1 - constants[0]
-    constant = site.constant(constants[0], "factor").astype(np.float64)
+    constant = site.constant(constants[0], "factor")
     shape = site.known_shape(reads)
     scale = per_channel(constant, shape, "multiplies by")
-    return site.layer(ChannelAffine, shape, reads=reads, scale=scale, offset=np.zeros_like(scale)), shape
+    offset = np.broadcast_to(0.0, scale.shape)
+    return site.layer(ChannelAffine, shape, reads=reads, scale=scale, offset=offset), shape
 
 
 def batch_normalization(site):

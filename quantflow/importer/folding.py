@@ -16,7 +16,7 @@ from quantflow.importer.tensors import MAX_RANK, is_numeric
 MAX_VALUES = 1 << 27  # in any input or output of a node that is folded
 MAX_GROWN = 1 << 22  # values that a node may make out of fewer: beyond, small files would fill the memory
 MAX_WORK = 1 << 28  # values that all folded nodes of a model may read and make
-NODE_WORK = 1 << 14  # what one evaluation costs beside its values: in all, some thousands of nodes are computed
+NODE_WORK = 1 << 15  # what one evaluation costs beside its values: in all, some thousands of nodes are computed
 SHAPES = ("Shape", "Size")
 ELEMENTWISE = ("Add", "And", "Div", "Equal", "Greater", "Less", "Max", "Min", "Mul", "Or", "Sub", "Where")
 PLAIN = (

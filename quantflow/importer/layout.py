@@ -189,7 +189,7 @@ def slice_(site):
     if output == shape:
         return site.layer(Passage, shape), shape
     start = tuple(each.start for each in ranges)
-    step = tuple(each.step for each in ranges)
+    step = tuple(each.step if len(each) > 1 else 1 for each in ranges)
     rest = (0,) * (3 - len(shape))
     return site.layer(Slice, output, start=start + rest, step=step + (1,) * len(rest)), output
 

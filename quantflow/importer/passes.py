@@ -98,13 +98,16 @@ def _keep_scaling(rewriter, step):
 def fuse_rectifiers(draft):
     """A ReLU becomes part of the layer before it. Max pooling and flattening commute with it."""
     rewriter = Rewriter(draft)
+    behind = {}  # pooling or flattening -> the layer that it, and others like it in between, alone stand behind
     for step in rewriter.steps():
+        host = rewriter.sole_source(step)
+        if host is not None and host.name in behind:
+            host = rewriter.kept.get(behind[host.name])
+        if isinstance(step, MaxPool | Flattening):
+            behind[step.name] = host and host.name
         if not isinstance(step, Rectifier):
             rewriter.keep(step)
             continue
-        host = rewriter.sole_source(step)
-        while isinstance(host, MaxPool | Flattening):
-            host = rewriter.sole_source(host)
         if isinstance(host, Rectified):
             bounds = [bound for bound in (host.maximum, step.maximum) if bound is not None]
             rewriter.keep(replace(host, relu=True, maximum=min(bounds, default=None)))
@@ -122,7 +125,7 @@ def _activation(step):
         inputs=step.inputs,
         input_shape=step.input_shape,
         output_shape=step.output_shape,
-        slope=np.zeros(channels, np.float32),
+        slope=np.broadcast_to(np.float32(0), (channels,)),
         maximum=step.maximum,
     )
 

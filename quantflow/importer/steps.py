@@ -67,6 +67,10 @@ class ChannelAffine(Layer):
     scale: np.ndarray = field(repr=False)  # float64 [C]
     offset: np.ndarray = field(repr=False)  # float64 [C]
 
+    @property
+    def parameters(self):
+        return self.scale.size + self.offset.size
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Refused(Layer):

@@ -56,6 +56,7 @@ class Constants:
         counts = Counter(tensor.name for tensor in graph.initializer)
         counts.update(self._sparse)
         self._computed_bytes = 0
+        self._read = {}  # (name, element type) -> array: what many nodes read is held once
         self._varying = {}  # name -> arrays, one for each of the numbers of images that stand for any
         self.repeated = [name for name, count in counts.items() if count > 1]
 
@@ -145,7 +146,12 @@ class Constants:
             raise Refusal(f"has the {label} as a sparse tensor; only dense ones are supported")
         if name in self._varying:
             raise Refusal(f"has the {label}, which depends on the number of images")
-        value = self._tensors[name]
+        key = name, element_type
+        if key not in self._read:
+            self._read[key] = self._checked(self._tensors[name], label, element_type)
+        return self._read[key]
+
+    def _checked(self, value, label, element_type):
         if isinstance(value, TensorProto):
             value = _decoded(value, label, element_type, self._folder)
         elif not value.size:
@@ -153,7 +159,7 @@ class Constants:
         elif value.dtype != np.dtype(_DTYPES[element_type]):
             raise Refusal(f"has the {label} as {value.dtype}; {type_name(element_type)} is expected")
         if value.dtype.kind == "f" and not np.isfinite(value).all():
-            index = np.argwhere(~np.isfinite(value))[0].tolist()
+            index = [int(place) for place in np.unravel_index(np.isfinite(value).argmin(), value.shape)]
             number = value[tuple(index)]
             raise Refusal(
                 f"has the value {number} in the {label} at {index}; only finite numbers are supported"

@@ -8,7 +8,8 @@ from quantflow.graph import Window
 from quantflow.importer.nodes import Refusal, shown, with_batch, word
 from quantflow.importer.site import check_size
 
-MAX_DILATED_SIZE = 1 << 20  # of a map that a pooling with dilation makes, in either direction
+MAX_STEP = 1 << 24  # pixels of a stride or from one tap to the next
+MAX_DILATED_SIZE = 1 << 14  # of a map that a pooling with dilation makes, in either direction
 AUTO_PADS = ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER")
 
 
@@ -33,6 +34,9 @@ class DraftWindow:
         window = Window(kernel=self.kernel, stride=self.stride, dilation=self.dilation, padding=padding)
         top, left, bottom, right = padding
         check_size((shape[0], shape[1] + top + bottom, shape[2] + left + right), "reads a padded map")
+        for name, steps in (("strides", self.stride), ("dilations", self.dilation)):
+            if max(steps) > MAX_STEP:
+                raise Refusal(f"has {name} {shown(steps)}; at most {MAX_STEP} is supported")
         sizes = window.output_size(*shape[1:])
         if min(sizes) < 1:
             raise Refusal(

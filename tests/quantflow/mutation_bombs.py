@@ -108,17 +108,41 @@ def long_chain(rng, model):
     """Thousands of nodes behind the output: one by one, or each with a branch."""
     graph, count = model.graph, pick(rng, COUNTS)
     plain = ("Relu", "Identity", "Flatten", "Add", "Mul", "MaxPool", "Sigmoid", "Softmax")
-    operator = pick(rng, (*plain, "Branch", "Mix"))
+    operator = pick(rng, (*plain, "Branch", "Mix", "Pools"))
     name, same = graph.node[-1].output[0], rng.random() < 0.3
     graph.initializer.append(numpy_helper.from_array(np.array(1.5, np.float32), "factor"))
     for index in range(count):
         after = f"chain{index}"
-        kind = ("MaxPool", "Relu", "Mul")[index % 3] if operator == "Mix" else operator
+        mixed = {"Mix": ("MaxPool", "Relu", "Mul"), "Pools": ("MaxPool", "Relu")}.get(operator, (operator,))
+        kind = mixed[index % len(mixed)]
         inputs = [name, "factor"] if kind in ("Add", "Mul") else [name, name] if kind == "Branch" else [name]
         attributes = {"kernel_shape": [1, 1]} if kind == "MaxPool" else {}
         kind = "Add" if kind == "Branch" else kind
         graph.node.append(node(kind, inputs, [after], name="same" if same else "", **attributes))
         name = after
+    for output in graph.output:
+        output.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+
+
+def shared_weights(rng, model):
+    """Hundreds of layers that read one large initializer, or one number for very many channels."""
+    graph, kind = model.graph, int(rng.integers(4))
+    name, count = graph.node[-1].output[0], pick(rng, COUNTS)
+    size = int(pick(rng, (30, 30, 300, 700)) if kind < 2 else pick(rng, (*(10, 1000, 2**16) * 3, 2**25, 2**28)))
+    values = rng.random((size, size), dtype=np.float32) / size if kind < 2 else np.ones((), np.float32)
+    graph.initializer.append(numpy_helper.from_array(np.asarray(values), "shared"))
+    del graph.node[:]
+    graph.input[0].CopyFrom(helper.make_tensor_value_info(graph.input[0].name, TensorProto.FLOAT, ("N", size)))
+    before = graph.input[0].name
+    for index in range(count):
+        after = name if index == count - 1 else f"shared{index}"
+        if kind < 2:
+            graph.node.append(node("Gemm", [before, "shared"], [after], transB=kind, alpha=pick(rng, (1.0, 0.5))))
+        else:
+            inputs = pick(rng, ([before], [before, "shared"]))
+            operators = ("Add", "Mul", "PRelu") if len(inputs) == 2 else ("LeakyRelu", "Relu")
+            graph.node.append(node(pick(rng, operators), inputs, [after]))
+        before = after
     for output in graph.output:
         output.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
 
@@ -167,4 +191,4 @@ def wide(rng, model):
         reader.input[:] = ["wide" if name == value else name for name in reader.input]
 
 
-BOMBS = (growing_constant, doubling_chain, busy_chain, long_chain, crowd, wide)
+BOMBS = (growing_constant, doubling_chain, busy_chain, long_chain, shared_weights, crowd, wide)

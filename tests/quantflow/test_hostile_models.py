@@ -150,6 +150,40 @@ def test_large_weights_are_still_computed(worker, tmp_path):
     assert worker.judge(saved(model, tmp_path)).kind == "imported"
 
 
+def shared(count, operator, size, weight, **attributes):
+    """`count` layers, one behind the other, on [N, size], which all read one constant."""
+    names = ["x", *(f"c{index}" for index in range(count))]
+    nodes = [node(operator, [names[k], "w"], [names[k + 1]], **attributes) for k in range(count)]
+    return build(nodes, {"w": weight}, ("N", size))
+
+
+def test_thousands_of_layers_with_one_initializer(worker, tmp_path):
+    weight = floats(np.random.default_rng(5), 700, 700)
+    outcome = worker.judge(saved(shared(300, "Gemm", 700, weight, transB=1), tmp_path))
+    assert outcome.kind == "imported"
+    text = refused(worker, shared(2000, "Gemm", 700, weight, alpha=0.5), tmp_path)
+    assert "takes the network beyond 201326592 weights, which is the limit" in text
+    text = refused(worker, shared(200, "Mul", 1 << 25, np.array(2, np.float32)), tmp_path)
+    assert "takes the network beyond 201326592 weights, which is the limit" in text
+    assert worker.judge(saved(shared(200, "PRelu", 1 << 25, np.ones(1, np.float32)), tmp_path)).kind == "imported"
+
+
+@pytest.mark.parametrize("name", ["strides", "dilations"])
+def test_steps_are_bounded(name, worker, tmp_path):
+    model = build([node("Conv", ["x", "w"], ["y"], **{name: [1, 2**40]})], {"w": np.ones((1, 3, 1, 1), np.float32)})
+    text = refused(worker, model, tmp_path)
+    assert f"has {name} [1, 1099511627776]; at most 16777216 is supported" in text
+
+
+def test_relus_behind_thousands_of_poolings(worker, tmp_path):
+    nodes = [node("Conv", ["x", "w"], ["c0"])]
+    for k in range(0, 9000, 2):
+        nodes += [node("MaxPool", [f"c{k}"], [f"c{k + 1}"], kernel_shape=[1, 1])]
+        nodes += [node("Relu", [f"c{k + 1}"], [f"c{k + 2}"])]
+    outcome = worker.judge(saved(build(nodes, {"w": np.ones((1, 3, 1, 1), np.float32)}), tmp_path))
+    assert outcome.kind == "imported"
+
+
 def test_a_split_into_thousands(worker, tmp_path):
     outputs = [f"y{index}" for index in range(5000)]
     text = refused(worker, build([node("Split", ["x"], outputs, axis=1)]), tmp_path)
