@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from quantflow.accumulation import accumulate, accumulator_bits, requantize, sum_bits
+from quantflow.accumulation import accumulate, accumulator_bits, accumulator_fl, requantize, sum_bits
 from quantflow.arithmetic import Format
 from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, Window
 from quantflow.quantized import QuantizedLayer
@@ -35,6 +35,19 @@ def test_the_upper_bound_is_rounded_to_the_outputs_format():
 
 def test_each_channel_has_its_own_shift():
     assert rounded([12, 12, 12], [0, 3, 2]) == [12, 2, 3]
+
+
+def test_the_accumulators_fractional_lengths_by_hand():
+    case = OneLayer(0, 8, 2, signed=True)
+    case.formats = {"a": Format(bits=8, fl=5), "b": Format(bits=8, fl=-3)}
+    common = case.common((4, 3, 3), (4, 3, 3))
+    assert accumulator_fl(case.network(Add(**common)), Add(**common)) == 5
+    assert accumulator_fl(case.network(Concat(**common)), Concat(**common)) == 5
+    # 9 taps at most, though 4 in the corners: 3 bits more. 0.3 * 2**8 = 77 is the finest that 8 bits hold.
+    average = AveragePool(window=Window(kernel=(3, 3), padding=(1, 1, 1, 1)), **common)
+    assert accumulator_fl(case.network(average), average) == 5 + 3
+    leaky = Activation(slope=np.float32([0.3, 0.1, 0, 0]), **common)
+    assert accumulator_fl(case.network(leaky), leaky) == 5 + 8
 
 
 # What is proved

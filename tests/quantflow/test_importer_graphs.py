@@ -126,6 +126,18 @@ def test_a_rectifier_is_not_folded_into_a_map_that_others_read(tmp_path):
     assert kinds(network) == [Convolution, Activation, Add] and not network["c"].relu
 
 
+def test_nor_is_a_bound_behind_a_rectifier_that_others_read(tmp_path):
+    nodes = [
+        node("Conv", ["x", "w0"], ["c"]),
+        node("Relu", ["c"], ["r"]),
+        node("Clip", ["r"], ["k"], min=0.0, max=0.5),
+        node("Concat", ["k", "r"], ["y"], axis=1),
+    ]
+    network = check(nodes, weights((4, 3, 3, 3)), tmp_path, opset=10)
+    assert kinds(network) == [Convolution, Activation, Concat]
+    assert network["c"].relu and network["c"].maximum is None
+
+
 def test_nor_across_a_pooling_whose_map_others_read(tmp_path):
     nodes = [
         node("Conv", ["x", "w0"], ["c"]),

@@ -1,11 +1,13 @@
 """The tuner on networks with branches: every choice against exhaustive search, on naive sums."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from quantflow import integer_engine
+from quantflow import tune as tune_module
 from quantflow.arithmetic import Format, dequantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations, apply
@@ -164,6 +166,37 @@ def test_maps_that_hardly_vary_or_are_huge(scale, bits, per_channel):
     exact = activations(network, calibration)[last]
     error = dequantize(run(tuned, calibration)[last], tuned.output_format(last)) - exact
     assert np.abs(error).mean() < {2: 2, 8: 0.1, 16: 0.02}[bits] * np.abs(exact).mean()
+
+
+def test_maps_are_forgotten_after_their_last_reader(monkeypatch):
+    network, seen, alive = every_kind(), [], {}
+    last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
+    tune_layer = tune_module.tune_layer
+
+    def watched(tuned, layer, sources, choice):
+        position = network.layers.index(layer)
+        remaining = {each.name for each in network.layers[position:]}
+        needed = {each.name for each in network.layers[:position] if last_reader[each.name] in remaining}
+        seen.append({name for name, maps in alive.items() if maps() is not None} == needed)
+        result = tune_layer(tuned, layer, sources, choice)
+        alive[layer.name] = weakref.ref(result[1])
+        return result
+
+    monkeypatch.setattr(tune_module, "tune_layer", watched)
+    tune(network, images())
+    assert len(seen) == len(network.layers) and all(seen)
+
+
+def test_a_free_bias_leaves_the_weights_what_varies_only(monkeypatch):
+    """With bias correction the mean input costs nothing, so that the weights need not care for it."""
+    network, calibration = every_kind(), images(40) + 20
+    exact, errors = activations(network, calibration)["convolution0"], []
+    for _ in range(2):
+        tuned = tune(network, calibration, weight_bits=3, activation_bits=16)
+        y = dequantize(run(tuned, calibration)["convolution0"], tuned.output_format("convolution0"))
+        errors.append(((y - exact) ** 2).mean())
+        monkeypatch.setattr(moments_module.Moments, "about_mean", lambda moments: moments)
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_bias_correction_leaves_no_mean_error_before_the_activation():
