@@ -27,6 +27,7 @@ from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, D
 MAX_ACCUMULATOR_BITS = 48  # the widest accumulator that a machine may have
 EXACT_FLOAT32 = 1 << 24  # float32 holds every integer up to this magnitude
 EXACT_FLOAT64 = 1 << 53  # float64 likewise
+MAX_LEFT_SHIFT = 7  # of a channel whose accumulator is coarser than the output's format
 SLOPE_BITS = 8  # of an Activation's slopes
 
 

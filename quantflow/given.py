@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantflow.accumulation import accumulator_fl
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, sum_bits
 from quantflow.arithmetic import Format, quantize
 from quantflow.errors import UserError
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer, QuantizedNetwork
@@ -12,8 +12,8 @@ def quantize_given(network):
     """The QuantizedNetwork of a float Network whose every map and weight came with a format.
 
     Biases are rounded half to even at the accumulators' fractional length. Raises UserError for the first
-    format that is not given, and where the formats do not go together: an output, or a residual, must not be
-    finer than the accumulators.
+    format that is not given, and where the formats do not go together: an output may be MAX_LEFT_SHIFT bits
+    finer than the accumulators, a residual not at all, and the sums take at most MAX_ACCUMULATOR_BITS.
     """
     quantized = QuantizedNetwork(network=network, input=_given(network, network.input_name), layers={})
     for layer in network.layers:
@@ -25,11 +25,14 @@ def quantize_given(network):
             _check_residual(quantized, layer)
         else:
             quantized.formats[layer.name] = output
-        finest = int(np.min(accumulator_fl(quantized, layer)))
+        bits = sum_bits(quantized, layer)
+        if bits > MAX_ACCUMULATOR_BITS:
+            raise UserError(f"layer {layer.name!r} needs sums of {bits} bits; at most {MAX_ACCUMULATOR_BITS} will do")
+        finest = int(np.min(accumulator_fl(quantized, layer))) + MAX_LEFT_SHIFT
         if output.fl > finest:
             raise UserError(
-                f"the quantizer of {layer.name!r} has the scale {output.scale:g}, finer than the layer's sums: "
-                f"{2.0**-finest:g} is the finest scale that they can be rounded to"
+                f"the quantizer of {layer.name!r} has the scale {output.scale:g}, much finer than the layer's sums; "
+                f"{2.0**-finest:g} is the finest that is supported"
             )
     return quantized
 
@@ -53,12 +56,17 @@ def _integers(quantized, layer, output):
         )
     weight_fl = np.asarray(given.fl, dtype=np.int32)
     fl = weight_fl + quantized.output_format(layer.inputs[0]).fl
+    bias = np.rint(np.ldexp(layer.bias.astype(np.float64), fl))
+    if np.abs(bias).max() >= 1 << (MAX_ACCUMULATOR_BITS - 1):
+        raise UserError(
+            f"a bias of layer {layer.name!r} takes more than {MAX_ACCUMULATOR_BITS} bits at the scale of its sums"
+        )
     return QuantizedLayer(
         name=layer.name,
         weight_bits=given.bits,
         weight=given_weight(layer, given),
         weight_fl=weight_fl,
-        bias=np.rint(np.ldexp(layer.bias.astype(np.float64), fl)).astype(np.int64),
+        bias=bias.astype(np.int64),
         shift=(fl - output.fl).astype(np.int32),
         output=output,
     )

@@ -8,6 +8,8 @@ rounding; and where a model rounds anywhere else, or not for every reader, it is
 from collections import defaultdict
 from dataclasses import replace
 
+import numpy as np
+
 from quantflow.arithmetic import MIN_BITS, Format, dequantize, quantize
 from quantflow.graph import MaxPool, Pad, Rectified, Reshape, Slice
 from quantflow.importer.rewriter import Rewriter
@@ -100,10 +102,11 @@ def settle_quantizers(draft):
             maps[step.name] = maps[step.inputs[0]]
         else:
             _settle(step.name, met, formats, maps)
-        if isinstance(step, Pad) and None in met[step.name] and not _holds(maps[step.name][1], step.value):
-            rewriter.refuse(step, f"pads with {step.value:g}, which the format of {maps[step.name][0]!r} does not hold")
-        else:
+        reason = _lost(draft, step, maps, met)
+        if reason is None:
             rewriter.keep(step)
+        else:
+            rewriter.refuse(step, reason)
     return replace(rewriter.draft(), formats=formats)
 
 
@@ -135,9 +138,26 @@ def _conflict(step, owner, given, met):
     return f"{mine}, which is read without rounding as well; quantize it for all its readers or for none"
 
 
+def _lost(draft, step, maps, met):
+    """Why a step's constants are not on the scales at which the machine has them; None if they are."""
+    owner, given = maps[step.inputs[0]] if step.inputs else ("", None)
+    if given is None:
+        return None
+    pads = isinstance(step, Pad) and None in met[step.name]  # else the padding is rounded as well
+    if pads and dequantize(quantize(step.value, given), given) != step.value:
+        return f"pads with {step.value:g}, which the format of {owner!r} does not hold"
+    if step.name in draft.quantized_biases and step.name in draft.weight_formats:
+        fl = given.fl + draft.weight_formats[step.name].fl
+        scaled = np.ldexp(step.bias.astype(np.float64), fl)
+        if (scaled != np.rint(scaled)).any():
+            channel = int((scaled != np.rint(scaled)).argmax())
+            bias, scale = step.bias[channel], 2.0 ** -int(fl[channel])
+            return (
+                f"has a quantized bias of {bias:g}, no multiple of its sums' scale {scale:g}; "
+                f"give it the scale of the input times that of the weight"
+            )
+    return None
+
+
 def _words(format: Format):
     return f"{format.bits} bits{'' if format.signed else ' unsigned'} of scale {format.scale:g}"
-
-
-def _holds(format, value):
-    return format is None or dequantize(quantize(value, format), format) == value

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from quantflow import integer_engine
+from quantflow.accumulation import sum_bits
 from quantflow.arithmetic import Format, dequantize
 from quantflow.errors import UserError
 from quantflow.exporter import export
@@ -17,9 +18,10 @@ from quantflow.graph import Activation, Add, AveragePool, Convolution, Dense, Ma
 from quantflow.importer import inspect_model, load_network
 from quantflow.lenet import demo_images, model_path
 from quantflow.tune import tune
+from tests.data import data_folder
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.quantized_graphs import RandomGraph, every_kind
-from tests.quantflow.test_exporter import CHOICES, onnxruntime_maps
+from tests.quantflow.test_exporter import CHOICES, REAL, onnxruntime_maps
 
 QONNX = "qonnx.custom_op.general"
 
@@ -54,9 +56,9 @@ class Model:
         integers = self.rng.integers(-128, 128, shape, dtype=np.int8)
         return self.node("DequantizeLinear", integers, np.float32(scale), np.zeros(np.shape(scale), np.int8), **axis)
 
-    def conv(self, value, weight=None, channels=2, **attributes):
-        weight = self.weight(channels, 2, 3, 3) if weight is None else weight
-        return self.node("Conv", value, weight, pads=[1, 1, 1, 1], **attributes)
+    def conv(self, value, weight=None, bias=None):
+        weight = self.weight(2, 2, 3, 3) if weight is None else weight
+        return self.node("Conv", value, weight, *([] if bias is None else [bias]), pads=[1, 1, 1, 1])
 
     def quant(self, value, scale, bits, zero=0.0, **attributes):
         return self.node(
@@ -147,6 +149,13 @@ def test_the_embedded_lenet_comes_back(bits, tmp_path):
     (images, _), _ = demo_images()
     tuned = tune(load_network(model_path()), images[:32], activation_bits=bits, weight_bits=bits, per_channel=bits < 8)
     assert_round_trip(tuned, images[32:64], tmp_path)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_networks_come_back(name, tmp_path):
+    folder, file, load_images = REAL[name]
+    network, images = load_network(data_folder(folder, file)), load_images(8).astype(np.float32)
+    assert_round_trip(tune(network, images, weight_bits=4, method="paper"), images, tmp_path)
 
 
 def test_formats_worked_by_hand(tmp_path):
@@ -244,7 +253,7 @@ def test_a_matrix_may_be_quantized_before_it_is_transposed(tmp_path):
     model = Model(("N", 5))
     weight = model.node("Transpose", model.weight(4, 5, scale=[0.5, 1, 2, 4]), perm=[1, 0])
     value = model.node("MatMul", model.rounded("x"), model.node("Identity", weight))
-    bias = model.node("DequantizeLinear", np.int32([300, -70, 5, 0]), np.float32(2**-4))
+    bias = model.node("DequantizeLinear", np.int32([300, -70, 6, 0]), np.float32(2**-4))
     model.rounded(model.node("Add", value, bias), 1.0)
     network = kept(model, tmp_path)
     assert network.weight_formats[network.layers[0].name].fl.tolist() == [1, 0, -1, -2]
@@ -422,6 +431,15 @@ def matrix(model, shape=(72, 3), scale=2.0, **options):
     model.node("Gemm", model.node("Flatten", "x"), weight, **options)
 
 
+def biased(model, scale, separate=False):
+    integers = np.int32([4, 3]).reshape((2, 1, 1) if separate else 2)
+    value, bias = model.rounded("x", 0.5), model.node("DequantizeLinear", integers, np.float32(scale))
+    value = model.conv(value, bias=None if separate else bias)
+    if separate:
+        value = model.node("Add", value, bias)
+    model.rounded(value, 1.0)
+
+
 def constant(model, integers, scale, **attributes):
     model.node("Conv", "x", model.node("DequantizeLinear", integers, scale, **attributes))
 
@@ -458,6 +476,7 @@ REFUSALS = [
                                           "rounding as well; quantize it for all its readers or for none"),
     (double, "rounds the map of 'x' to 8 bits of scale 0.25, which is rounded to 8 bits of scale 0.5 before; only one"),
     (normalized, "scales the output of 'conv1', whose weight came quantized; fold it in before"),
+    (lambda m: biased(m, 2.0**-8), "has a quantized bias of 0.0117188, no multiple of its sums' scale 0.0078125; give"),
     (padded, "pads with 0.3, which the format of 'x' does not hold"),
     (lambda m: matrix(m, alpha=0.5), "has a quantized weight and an alpha other than 1; scale the weight"),
     (lambda m: matrix(m, (3, 72), [1.0, 2] * 36, transB=1), "has a weight with scales of shape [1, 72]; one for each"),
@@ -513,6 +532,25 @@ def test_refuses_formats_that_do_not_go_together(tmp_path):
     network.weight_formats[layer.name] = WeightFormat(bits=8, fl=np.int32([5, 6]))
     with pytest.raises(UserError, match="the weight .* of layer 'conv3' is no integer of 8 bits times the given scale"):
         quantize_given(network)
+
+
+def test_refuses_sums_beyond_the_accumulator(tmp_path, monkeypatch):
+    network = given_network(tmp_path)
+    (layer,) = network.layers
+    with pytest.raises(UserError, match="a bias of layer 'conv3' takes more than 48 bits at the scale of its sums"):
+        quantize_given(replace(network, layers=(replace(layer, bias=np.float32([1, 2.0**40])),)))
+    bits = sum_bits(quantize_given(network), layer)
+    monkeypatch.setattr("quantflow.given.MAX_ACCUMULATOR_BITS", bits - 1)
+    with pytest.raises(UserError, match=f"layer 'conv3' needs sums of {bits} bits; at most {bits - 1} will do"):
+        quantize_given(network)
+
+
+def test_quantized_biases_on_the_sums_grid_are_kept(tmp_path):
+    for separate in (False, True):
+        model = Model()
+        biased(model, 2.0**-6, separate)
+        conv = kept(model, tmp_path).layers[0]
+        np.testing.assert_array_equal(conv.bias, np.float32([4, 3]) * 2**-6)
 
 
 def test_biases_are_rounded_to_the_sums_grid(tmp_path):
