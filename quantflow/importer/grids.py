@@ -166,4 +166,9 @@ def _aligned(fl, axis, values):
     return fl.reshape([fl.size if index == axis % rank else 1 for index in range(rank)])
 
 
-_COMPUTE = {"QuantizeLinear": _quantize_linear, "DequantizeLinear": _dequantize_linear, "Quant": _quant}
+_COMPUTE = {
+    "DequantizeLinear": _dequantize_linear,
+    "IntQuant": _quant,
+    "Quant": _quant,
+    "QuantizeLinear": _quantize_linear,
+}

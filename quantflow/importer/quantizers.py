@@ -120,10 +120,11 @@ def quant_width(site):
     attributes.finish()
     if signed not in (0, 1) or narrow not in (0, 1):
         raise Refusal(f"has signed {signed} and narrow {narrow}; 0 or 1 is expected")
-    if rounding.upper() != "ROUND":
+    if rounding.upper() not in ("ROUND", "HALF_EVEN"):
         raise Refusal(f"has rounding_mode {rounding!r}; only ROUND, half to even, is supported")
     _check_zero_points(site.constant(2, "zero point"))
-    bits = site.constant(3, "bit width")
+    is_whole = site.constants.element_type(site.node.input(3)) == TensorProto.INT32
+    bits = site.constant(3, "bit width", TensorProto.INT32 if is_whole else TensorProto.FLOAT)
     if bits.size != 1 or not MIN_BITS <= bits.item() <= MAX_BITS or bits.item() % 1:
         given = f"{bits.item():g}" if bits.size == 1 else shown(bits.reshape(-1)[:8].tolist())
         raise Refusal(f"has the bit width {given}; one whole number from {MIN_BITS} to {MAX_BITS} is expected")
@@ -133,6 +134,11 @@ def quant_width(site):
 def bipolar_quant(site):
     """BipolarQuant."""
     raise Refusal(f"rounds to -1 and +1; only quantizers to {MIN_BITS} to {MAX_BITS} bits are supported")
+
+
+def float_quant(site):
+    """FloatQuant."""
+    raise Refusal("rounds to floating-point numbers; only Quant, to integers, is supported")
 
 
 def trunc(site):
@@ -146,6 +152,8 @@ QUANTIZERS = {  # by domain and operator
     (MICROSOFT, "QuantizeLinear"): quantize_linear,
     (MICROSOFT, "DequantizeLinear"): dequantize_linear,
     (QONNX, "Quant"): quant,
+    (QONNX, "IntQuant"): quant,  # its later name
+    (QONNX, "FloatQuant"): float_quant,
     (QONNX, "BipolarQuant"): bipolar_quant,
     (QONNX, "Trunc"): trunc,
 }

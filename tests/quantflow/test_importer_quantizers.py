@@ -60,10 +60,9 @@ class Model:
         weight = self.weight(2, 2, 3, 3) if weight is None else weight
         return self.node("Conv", value, weight, *([] if bias is None else [bias]), pads=[1, 1, 1, 1])
 
-    def quant(self, value, scale, bits, zero=0.0, **attributes):
-        return self.node(
-            "Quant", value, np.float32(scale), np.float32(zero), np.float32(bits), domain=QONNX, **attributes
-        )
+    def quant(self, value, scale, bits, zero=0.0, operator="Quant", **attributes):
+        bits = bits if isinstance(bits, np.int32) else np.float32(bits)
+        return self.node(operator, value, np.float32(scale), np.float32(zero), bits, domain=QONNX, **attributes)
 
     @property
     def proto(self):
@@ -375,8 +374,8 @@ def qonnx_quant(x, scale, bits, signed=1, narrow=0):
 def test_qonnx_quantizers_are_kept(narrow, tmp_path):
     model = Model(("N", 5), opset=17)
     floats, scales = model.rng.normal(size=(4, 5)).astype(np.float32), np.float32([[0.5], [0.25], [1], [0.5]])
-    value = model.quant("x", 0.5, 4)
-    weight = model.quant(floats, scales, 3, narrow=narrow)
+    value = model.quant("x", 0.5, np.int32(4), operator="IntQuant", rounding_mode="half_even")
+    weight = model.quant(floats, scales, 3, narrow=narrow, operator="IntQuant" if narrow else "Quant")
     value = model.node("Relu", model.node("Gemm", value, weight, np.float32([0.25, -1, 2, 0]), transB=1))
     model.quant(value, 0.25, 5, signed=0, rounding_mode="ROUND")
     network, images = load_network(saved(model.proto, tmp_path)), model.images()
@@ -469,6 +468,7 @@ REFUSALS = [
     (lambda m: m.quant("x", 1, [4, 5]), "has the bit width [4.0, 5.0]; one whole number from 2 to 16 is expected"),
     (lambda m: m.quant("x", [1, 2], 4), "has 2 scales; a feature map has one"),
     (lambda m: m.node("BipolarQuant", "x", np.float32(1), domain=QONNX), "rounds to -1 and +1; only quantizers to 2"),
+    (lambda m: m.node("FloatQuant", "x", domain=QONNX), "rounds to floating-point numbers; only Quant, to integers"),
     (lambda m: m.node("Trunc", "x", domain=QONNX), "cuts off the low bits; only Quant, which rounds half to even"),
     (lambda m: conflicting(m, 0.5, 0.25), "rounds the map of 'conv1' to 8 bits of scale 0.5, which another quantizer "
                                           "rounds to 8 bits of scale 0.25; only one format of a map is supported"),
