@@ -66,13 +66,13 @@ class Model:
 
     @property
     def proto(self):
-        output = self.nodes[-1].output[0]
+        output, read = self.nodes[-1].output[0], {name for node in self.nodes for name in node.input}
         graph = helper.make_graph(
             self.nodes,
             "test",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, self.input_shape)],
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-            self.constants,
+            [constant for constant in self.constants if constant.name in read],
         )
         domains = {node.domain for node in self.nodes} - {""}
         imports = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
@@ -393,6 +393,61 @@ def test_unsigned_qonnx_weights_take_one_bit_more(tmp_path):
     network = load_network(saved(model.proto, tmp_path))
     assert network.weight_formats["matmul1"].bits == 5
     np.testing.assert_array_equal(network.layers[0].weight, [[3, 7.5], [7.5, 0]])
+
+
+def random_model(seed):
+    """Operators and quantizers in random order: some make sense for the machine, some do not."""
+    model = Model()
+    rng = model.rng = np.random.default_rng(seed)
+    usual = 2.0 ** rng.integers(-2, 2)
+    values = [model.rounded("x", 2.0 ** rng.integers(-3, 2))]
+    for _ in range(rng.integers(2, 9)):
+        value = values[-1] if rng.random() < 0.7 else values[rng.integers(len(values))]
+        kind = rng.choice(["conv", "conv", "relu", "clip", "pool", "add", "average", "leaky"])
+        if kind == "conv":
+            value = model.conv(value, model.weight(2, 2, 3, 3, scale=2.0 ** rng.integers(-9, -4, 2)))
+        elif kind == "clip":
+            value = model.node("Clip", value, np.float32(0), np.float32(rng.choice([1, 2.7, 3.75, 15])))
+        elif kind == "add":
+            value = model.node("Add", value, values[rng.integers(len(values))])
+        elif kind in ("pool", "average"):
+            operator = "MaxPool" if kind == "pool" else "AveragePool"
+            value = model.node(operator, value, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        else:
+            value = model.node(*("Relu", value) if kind == "relu" else ("LeakyRelu", value), **_alpha(kind))
+        if rng.random() < 0.1:
+            values.append(value)  # the next may read it unrounded
+        if rng.random() < 0.7:
+            scale, unsigned = usual if rng.random() < 0.9 else usual / 2, rng.random() < 0.1
+            value = model.rounded(value, scale, np.uint8 if unsigned else np.int8)
+        values.append(value)
+    model.rounded(values[-1], usual)
+    made = [name for node in model.nodes for name in node.output]
+    read = {name for node in model.nodes for name in node.input}
+    while unread := [name for name in made[:-1] if name not in read]:
+        model.nodes = [node for node in model.nodes if node.output[0] not in unread]
+        made = [name for node in model.nodes for name in node.output]
+        read = {name for node in model.nodes for name in node.input}
+    return model
+
+
+def _alpha(kind):
+    return {"alpha": 0.25} if kind == "leaky" else {}
+
+
+def test_random_quantizers_are_kept_or_refused(tmp_path):
+    exact = 0
+    for seed in range(150):
+        model = random_model(seed)
+        try:
+            network = load_network(saved(model.proto, tmp_path))
+            computed = fixed(network, images := model.images(3))
+        except UserError:
+            continue
+        expected = onnxruntime_maps(model.proto, images)[model.nodes[-1].output[0]]
+        np.testing.assert_array_equal(computed, expected, err_msg=f"seed {seed}")
+        exact += len(np.unique(expected)) > 2
+    assert exact > 40
 
 
 def quantize(model, *parameters, value="x", **attributes):
