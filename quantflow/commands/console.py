@@ -73,7 +73,12 @@ def table(*columns, title=None):
 
 def add_row(table_, *cells):
     """A row of anything; text is shown as it is, whatever brackets a name has."""
-    table_.add_row(*(Text("" if cell is None else str(cell)) for cell in cells))
+    table_.add_row(*(Text("" if cell is None else printable(str(cell))) for cell in cells))
+
+
+def printable(text):
+    """`text` with what would command a terminal written out: names in a model's file may hold anything."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 @contextlib.contextmanager

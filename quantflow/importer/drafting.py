@@ -15,10 +15,10 @@ from quantflow.importer.nodes import Attributes, Excess, Node, Refusal, UnknownS
 from quantflow.importer.quantizers import QUANTIZERS
 from quantflow.importer.site import MAX_MAP_VALUES, Site, Value, as_map
 from quantflow.importer.steps import UNKNOWN, ChannelAffine, Draft, Entry, HostStep, Quantizer, Refused
-from quantflow.importer.tensors import Constants
+from quantflow.importer.tensors import MAX_ELEMENTS, Constants
 
 MAX_BATCH = 1 << 24  # that a model may fix
-MAX_PARAMETERS = 3 << 26  # of all layers: more than any network that fits a board has
+MAX_PARAMETERS = MAX_ELEMENTS  # of all layers
 SUPPORTED = (
     "Conv, Gemm, MatMul, Relu, MaxPool, AveragePool, Add, Concat, Slice, Pad, Flatten, batch normalization "
     "and their kin"

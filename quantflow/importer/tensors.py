@@ -9,7 +9,7 @@ from onnx import AttributeProto, TensorProto
 
 from quantflow.importer.nodes import Refusal, shown
 
-MAX_ELEMENTS = 2**31 - 1  # of any tensor or map
+MAX_ELEMENTS = 3 << 26  # of any constant: more than the weights of any network that fits a board
 MAX_RANK = 8  # of any constant
 MAX_COMPUTED_BYTES = 3 << 28  # of all constants that are computed while importing
 

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from quantflow import float_engine
+from quantflow import float_engine, integer_engine
+from quantflow.arithmetic import dequantize
 from quantflow.errors import UserError
+from quantflow.given import quantize_given
 from quantflow.importer import inspect_model, load_network
 
 SECONDS = 10  # for the inspection, for the import, and for running what was imported
 BYTES = 2 << 30  # of address space above what the process has when it starts
-SMALL_MAPS, SMALL_MACS = 1 << 22, 1 << 28  # of a network that is run
+SMALL_MAPS, SMALL_MACS = 1 << 22, 1 << 28  # values in maps or weights, and the work, of a network that is run
 COMPARED_LAYERS = 500  # at most: with thousands, onnxruntime takes seconds to begin
 TOLERANCE = 1e-4  # of the largest number in any map
 HARMFUL = ("os.", "shutil.", "subprocess.", "socket.", "pickle.", "tempfile.", "ctypes.")
@@ -179,7 +181,7 @@ def _is_small(network):
             channels, height, width = layer.input_shape
             values += channels * float(height + top + bottom) * (width + left + right)
             work += outputs * np.prod(layer.window.kernel, dtype=float)
-    return values < SMALL_MAPS and work < SMALL_MACS
+    return max(values, network.parameters) < SMALL_MAPS and work < SMALL_MACS
 
 
 def _compared(path, network, images, maps):
@@ -203,14 +205,22 @@ def _compared(path, network, images, maps):
         (expected,) = session.run(None, {source.name: images})
     except Exception as error:  # of any kind: it is not onnxruntime that is judged
         return f"onnxruntime refuses: {str(error)[:200]}"
-    ours = maps[network.layers[-1].name]
+    ours, step = maps[network.layers[-1].name], 0
+    if network.formats:
+        try:
+            quantized = quantize_given(network)
+        except UserError:
+            return "only some maps have quantizers"
+        name = network.layers[-1].name
+        output, original = quantized.output_format(name), images.reshape(-1, *network.input_shape)
+        ours, step = dequantize(integer_engine.run(quantized, original, keep=False)[name], output), 2.0**-output.fl
     ours = np.concatenate([ours] * batch)[:batch].reshape(batch, -1)
     if expected.size != ours.size:
         raise AssertionError(f"onnxruntime makes {expected.shape}, quantflow {network.output_shape}")
     if not (np.isfinite(expected).all() and all(np.isfinite(each).all() for each in maps.values())):
         return "numbers that are not finite"
     largest = max(float(np.abs(each).max()) for each in maps.values())
-    if not np.allclose(ours, expected.reshape(batch, -1), rtol=0, atol=TOLERANCE * largest + 1e-30):
+    if not np.allclose(ours, expected.reshape(batch, -1), rtol=0, atol=TOLERANCE * largest + step + 1e-30):
         error = float(np.abs(ours - expected.reshape(batch, -1)).max())
         raise AssertionError(f"onnxruntime's output differs by {error:g}, the largest number being {largest:g}")
     return "compared"

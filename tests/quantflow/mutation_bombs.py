@@ -128,7 +128,7 @@ def shared_weights(rng, model):
     """Hundreds of layers that read one large initializer, or one number for very many channels."""
     graph, kind = model.graph, int(rng.integers(4))
     name, count = graph.node[-1].output[0], pick(rng, COUNTS)
-    size = int(pick(rng, (30, 30, 300, 700)) if kind < 2 else pick(rng, (*(10, 1000, 2**16) * 3, 2**25, 2**28)))
+    size = int(pick(rng, (10, 30, 100)) if kind < 2 else pick(rng, (*(10, 1000, 2**16) * 3, 2**25, 2**28)))
     values = rng.random((size, size), dtype=np.float32) / size if kind < 2 else np.ones((), np.float32)
     graph.initializer.append(numpy_helper.from_array(np.asarray(values), "shared"))
     del graph.node[:]

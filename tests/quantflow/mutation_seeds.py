@@ -106,9 +106,28 @@ def old_export():
     return build(nodes, constants, (2, 3, 8, 8), opset=9, output_shape=(2, 3))
 
 
+def quantized():
+    """A model with quantizers of its own: of the input, an activation, the output, and of weights as integers."""
+    rng = np.random.default_rng(5)
+    nodes, value = [], "x"
+    for index, scale in enumerate(("fine", "coarse", "coarse")):
+        names = [f"{letter}{index}" for letter in "qdcr"]
+        nodes.append(node("QuantizeLinear", [value, scale, "zero"], names[:1]))
+        nodes.append(node("DequantizeLinear", [names[0], scale, "zero"], names[1:2]))
+        if index < 2:
+            nodes.append(node("DequantizeLinear", [f"w{index}", "small", "zero"], [f"v{index}"]))
+            nodes.append(node("Conv", [names[1], f"v{index}"], names[2:3], pads=[1, 1, 1, 1]))
+            nodes.append(node("Relu", names[2:3], names[3:]))
+        value = names[3]
+    scales = {"fine": 2**-5, "coarse": 2**-3, "small": 2**-7}
+    constants = {key: np.array(scale, np.float32) for key, scale in scales.items()} | {"zero": np.array(0, np.int8)}
+    constants |= {f"w{k}": rng.integers(-128, 128, (3, 3, 3, 3), dtype=np.int8) for k in range(2)}
+    return build(nodes, constants, opset=19)
+
+
 def small_seeds():
     """Serialized models that need no data folder."""
-    models = [branches(), moves(), shape_chain(), old_export()]
+    models = [branches(), moves(), shape_chain(), old_export(), quantized(), quantized()]
     models += [RandomChain(seed).model for seed in range(1000, 1008)]
     return [lenet.model_path().read_bytes(), *(model.SerializeToString() for model in models)]
 

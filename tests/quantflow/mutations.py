@@ -15,7 +15,8 @@ OPERATORS = (
     *("Conv", "Gemm", "MatMul", "Relu", "MaxPool", "AveragePool", "Add", "Mul", "Concat", "Slice", "Pad", "Flatten"),
     *("Reshape", "Split", "Squeeze", "Unsqueeze", "Transpose", "Clip", "PRelu", "Softmax", "ArgMax", "Identity"),
     *("Shape", "Size", "Gather", "Cast", "Range", "Tile", "Expand", "ConstantOfShape", "Where", "ReduceProd", "Div"),
-    *("Loop", "If", "Scan", "Einsum", "Resize", "ConvTranspose", "NonZero", "Mystery", "StringSplit", "Dropout", ""),
+    *("Loop", "If", "Scan", "Einsum", "Resize", "ConvTranspose", "NonZero", "Mystery", "Dropout", ""),
+    *("QuantizeLinear", "DequantizeLinear", "StringSplit"),
 )
 TEXTS = ("", "a" * 100_000, "x\ny", "\0", "\x1b[31m", "../../etc/passwd", "'\"{}%s", "名" * 300, " ", "x")
 

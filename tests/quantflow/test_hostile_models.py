@@ -1,12 +1,18 @@
 """Thousands of damaged models: each is imported rightly or refused in one sentence, in bounded time and memory."""
 
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from onnx import helper
 
+from quantflow.errors import UserError
+from quantflow.importer import drafting, load_network
 from tests.quantflow.hostile_worker import Worker
 from tests.quantflow.mutation_seeds import branches, moves, real_seeds, small_seeds
 from tests.quantflow.mutations import MUTATIONS, mutated
@@ -14,11 +20,11 @@ from tests.quantflow.onnx_graphs import build, floats, saved
 
 SENTENCE = 400  # characters, without the file's path
 node = helper.make_node
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker's memory is read from /proc")
 
 
 @pytest.fixture(scope="module")
 def worker():
-    pytest.importorskip("onnxruntime")
     with Worker() as process:
         yield process
 
@@ -49,7 +55,7 @@ def judge(worker, seeds, indices, folder):
     for (kind, _), count in outcomes.items():
         kinds[kind] += count
     assert kinds["imported"] > len(indices) / 20 and kinds["refused"] > len(indices) / 4
-    assert outcomes["imported", "compared"] > kinds["imported"] / 2
+    assert outcomes["imported", "compared"] > kinds["imported"] / 2 or not find_spec("onnxruntime")
     return kinds
 
 
@@ -75,7 +81,8 @@ def test_the_sound_models_are_imported_and_right(worker, tmp_path):
     for content in small_seeds():
         (tmp_path / "model.onnx").write_bytes(content)
         outcome = worker.judge(tmp_path / "model.onnx")
-        assert outcome.kind == "imported" and outcome.run in ("compared", "the model ends on the host")
+        fine = ("compared", "the model ends on the host", "no onnxruntime here")
+        assert outcome.kind == "imported" and outcome.run in fine
 
 
 def test_the_files_are_always_the_same():
@@ -157,14 +164,15 @@ def shared(count, operator, size, weight, **attributes):
     return build(nodes, {"w": weight}, ("N", size))
 
 
-def test_thousands_of_layers_with_one_initializer(worker, tmp_path):
-    weight = floats(np.random.default_rng(5), 700, 700)
-    outcome = worker.judge(saved(shared(300, "Gemm", 700, weight, transB=1), tmp_path))
-    assert outcome.kind == "imported"
-    text = refused(worker, shared(2000, "Gemm", 700, weight, alpha=0.5), tmp_path)
-    assert "takes the network beyond 201326592 weights, which is the limit" in text
-    text = refused(worker, shared(200, "Mul", 1 << 25, np.array(2, np.float32)), tmp_path)
-    assert "takes the network beyond 201326592 weights, which is the limit" in text
+def test_thousands_of_layers_with_one_initializer(worker, tmp_path, monkeypatch):
+    """What they share is held once; what each computes is counted."""
+    network = load_network(saved(shared(300, "Gemm", 30, np.ones((30, 30), np.float32), transB=1), tmp_path))
+    assert all(np.shares_memory(layer.weight, network.layers[0].weight) for layer in network.layers)
+    monkeypatch.setattr(drafting, "MAX_PARAMETERS", 4000)
+    copies = shared(300, "Gemm", 30, np.ones((30, 30), np.float32), alpha=0.5)
+    for model, first in ((copies, "Gemm 'c4'"), (shared(9, "Mul", 1000, np.array(2, np.float32)), "Mul 'c2'")):
+        with pytest.raises(UserError, match=f"{first} takes the network beyond 4000 weights, which is the limit"):
+            load_network(saved(model, tmp_path))
     assert worker.judge(saved(shared(200, "PRelu", 1 << 25, np.ones(1, np.float32)), tmp_path)).kind == "imported"
 
 
@@ -233,3 +241,13 @@ def test_constants_are_cast_to_numbers_only(worker, tmp_path):
     nodes = [node("Cast", ["w"], ["t"], to=8), node("Conv", ["x", "t"], ["y"])]
     model = build(nodes, {"w": np.ones((1, 3, 1, 1), np.float32)})
     assert "casts a constant to a type that is not supported" in refused(worker, model, tmp_path)
+
+
+def test_names_do_not_command_the_terminal(tmp_path):
+    model = branches()
+    model.graph.node[0].name, model.graph.node[1].op_type = "first\x1b[31m\nsecond", "Strange\x1b[2J"
+    command = [sys.executable, "-m", "quantflow.cli", "inspect", str(saved(model, tmp_path))]
+    shown = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert shown.returncode == 2 and not shown.stderr
+    assert r"first\x1b[31m\nsecond" in shown.stdout and r"Strange\x1b[2J" in shown.stdout
+    assert "\x1b" not in shown.stdout

@@ -444,11 +444,11 @@ def test_sparse_initializers(tmp_path):
     [
         (
             lambda t: t.dims.__setitem__(0, 1 << 62),
-            "of shape [4611686018427387904, 3, 3, 3]; 1 to 2147483647",
+            "of shape [4611686018427387904, 3, 3, 3]; 1 to 201326592",
         ),
         (
             lambda t: t.dims.__setitem__(0, -4),
-            "of shape [-4, 3, 3, 3]; 1 to 2147483647 elements are supported",
+            "of shape [-4, 3, 3, 3]; 1 to 201326592 elements are supported",
         ),
         (lambda t: t.dims.__setitem__(0, 5), "of shape [5, 3, 3, 3] with 432 bytes of data; it needs 540"),
         (lambda t: t.ClearField("raw_data"), "of shape [4, 3, 3, 3] with 0 bytes of data; it needs 432"),
