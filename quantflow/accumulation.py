@@ -78,7 +78,7 @@ def output_range(layer, format):
     if isinstance(layer, Rectified) and layer.relu:
         low = max(low, 0)
     maximum = getattr(layer, "maximum", None)
-    return low, high if maximum is None else quantize(maximum, format)
+    return low, high if maximum is None else quantize(np.reshape(maximum, (-1, 1, 1)), format)
 
 
 def slope_format(layer):

@@ -89,20 +89,19 @@ def dequantize(integers, format):
 
 
 def round_half_even_shift(values, shift):
-    """`values / 2**shift`, rounded to nearest with ties to even.
+    """`values / 2**shift`, rounded to nearest with ties to even; a negative shift is one to the left, exact.
 
     `values` is an array of integers, held as int64 or as floats that hold them exactly, and so is the
-    result; `shift` is a non-negative integer or an array broadcast against it.
+    result; `shift` is an integer or an array broadcast against it.
     """
     values = np.asarray(values)
     shift = np.asarray(shift, dtype=np.int64)
-    if np.any(shift < 0):
-        raise ValueError(f"a right shift is at least 0, not {shift.min()}")
     if values.dtype.kind == "f":
         # Scaling by a power of two does not round, and numpy rounds ties to even.
         scaled = values * np.ldexp(values.dtype.type(1), -shift)
         return np.rint(scaled, out=scaled)
-    values = values.astype(np.int64)
+    values = values.astype(np.int64) << np.maximum(-shift, 0)
+    shift = np.maximum(shift, 0)
     quotient = values >> shift
     # Adding (half - 1 + odd) carries into the quotient exactly when the remainder exceeds one
     # half, or equals it while the quotient is odd. A zero shift has no remainder.

@@ -76,11 +76,16 @@ def _convolution(layer, x, residual=None):
 def _dense(layer, x):
     output = x.reshape(len(x), layer.weight.shape[1]) @ layer.weight.T
     output += layer.bias
-    return _rectified(layer, output).reshape(-1, *layer.output_shape)
+    return _rectified(layer, output.reshape(-1, *layer.output_shape))
 
 
 def _rectified(layer, output):
-    return np.clip(output, 0, layer.maximum, out=output) if layer.relu else output
+    return np.clip(output, 0, _upper_bound(layer), out=output) if layer.relu else output
+
+
+def _upper_bound(layer):
+    """The layer's `maximum` as it is broadcast against maps."""
+    return np.inf if layer.maximum is None else np.reshape(np.float32(layer.maximum), (-1, 1, 1))
 
 
 def _average_pool(layer, x):
@@ -97,7 +102,7 @@ def _concat(layer, *maps):
 
 
 def _activation(layer, x):
-    return np.where(x < 0, x * layer.slope[:, None, None], np.minimum(x, np.float32(layer.maximum or np.inf)))
+    return np.where(x < 0, x * layer.slope[:, None, None], np.minimum(x, _upper_bound(layer)))
 
 
 _APPLY = {

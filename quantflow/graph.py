@@ -58,7 +58,7 @@ class Rectified(Layer):
     """A layer that may end in y = min(max(y, 0), maximum)."""
 
     relu: bool = False
-    maximum: float | None = None  # only with relu: 6.0 for ReLU6; None: no upper bound
+    maximum: float | np.ndarray | None = None  # only with relu: 6.0 for ReLU6, or float32 [C]; None: no upper bound
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -151,7 +151,7 @@ class Activation(Layer):
     """y = min(x, maximum) where x >= 0, slope[c] * x elsewhere: an activation that no layer takes in."""
 
     slope: np.ndarray = field(repr=False)  # float32 [C]: 0 for ReLU
-    maximum: float | None = None
+    maximum: float | np.ndarray | None = None  # one number, or float32 [C]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulator_fl, requantize, sum_bits
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, requantize, sum_bits
 from quantflow.arithmetic import Format, dequantize
 from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
 from quantflow.tuner.search import error_bound, search, total_error
@@ -46,12 +46,12 @@ def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUT
 def fl_range(tuned, layer):
     """The least and greatest fl of the output for which every channel's shift is legal.
 
-    A shift is at least 0: a finer grid than the accumulator's gains nothing. It is below the
-    accumulator's width: a shift by all its bits leaves nothing.
+    A shift is at least 0 for the channel with the finest accumulator: a finer grid gains nothing. Others may be
+    shifted left by MAX_LEFT_SHIFT. It is below the accumulator's width: a shift by all its bits leaves nothing.
     """
     fl = np.atleast_1d(accumulator_fl(tuned, layer))
     widest_shift = min(sum_bits(tuned, layer), MAX_ACCUMULATOR_BITS) - 1
-    return int(fl.max()) - widest_shift, int(fl.min())
+    return int(fl.max()) - widest_shift, min(int(fl.max()), int(fl.min()) + MAX_LEFT_SHIFT)
 
 
 def with_output(tuned, layer, output: Format):
