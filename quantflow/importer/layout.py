@@ -139,8 +139,10 @@ def concat(site):
     """Concat of computed maps along the channels."""
     attributes = site.node.attributes
     site.check_inputs(1, 1 << 16)
-    axis = attributes.integer("axis", 1)
+    axis = attributes.integer("axis", None)
     attributes.finish()
+    if axis is None:
+        raise Refusal("has no axis, which must be given")
     count = len(site.node.inputs)
     shapes = [site.known_shape(index) for index in range(count)]
     rank = 1 + len(shapes[0])

@@ -170,6 +170,7 @@ CASES = [
     ),
     ([node("Conv x w -> c"), node("Softmax c -> y", axis=4)], "has axis 4 for [N, 4, 6, 6]"),
     ([node("ConstantOfShape large -> s"), CONV], "makes a constant of 1000000000000 values out of 2; at most"),
+    ([node("Concat x x -> s"), node("Conv s w -> y")], "has no axis, which must be given"),
     ([node("Concat b w -> s", axis=0), node("Conv x s -> y")], "reads the constant 'b' where the feature map"),
     ([node("Gather b large -> s"), CONV], "cannot be computed from its constants (IndexError)"),
     ([node("Shape x -> s"), node("Reshape x s -> r"), node("Gemm r s -> y")], "which depends on the number of"),
