@@ -3,7 +3,7 @@
 Every layer that chooses a format makes accumulators first, integers at the accumulator's fractional length,
 and requantizes them last:
 
-    Convolution, Dense  sum(x_q * w_q) + bias_q [+ residual]     input fl + weight fl[o]
+    Convolution, Dense  sum(x_q * w_q) + bias_q [+ residual]     input fl + weight fl[o], or the residual's if greater
     Add                 a_q + b_q, the coarser one shifted left  the greater of both fl
     Concat              x_q, shifted left                        the greatest fl of the inputs
     Activation          x_q << f where x_q >= 0, x_q * slope_q elsewhere, f being the slopes' fl
@@ -48,12 +48,18 @@ def accumulator_fl(quantized, layer):
     """Fractional length of the layer's accumulators: int32, one number or one for each channel [O]."""
     formats = [quantized.output_format(name) for name in layer.inputs]
     if isinstance(layer, Convolution | Dense):
-        return (formats[0].fl + quantized.layers[layer.name].weight_fl).astype(np.int32)
+        return sums_fl(quantized.layers[layer.name].weight_fl, *formats)
     if isinstance(layer, AveragePool):
         return np.int32(formats[0].fl + _guard_bits(layer))
     if isinstance(layer, Activation):
         return np.int32(formats[0].fl + slope_format(layer).fl)
     return np.int32(max(format.fl for format in formats))
+
+
+def sums_fl(weight_fl, input_format, residual=None):
+    """Fractional lengths [O] of a weighted layer's sums: its products', or its residual's where that is finer."""
+    fl = input_format.fl + weight_fl
+    return (fl if residual is None else np.maximum(fl, residual.fl)).astype(np.int32)
 
 
 def requantize(quantized, layer, accumulators, format):
@@ -101,13 +107,11 @@ def accumulator_bits(quantized_layer, input_format, residual=None):
     high = positive * input_format.max + negative * input_format.min
     low = positive * input_format.min + negative * input_format.max
     if residual is not None:
-        unit = np.ldexp(1.0, input_format.fl + quantized_layer.weight_fl - residual.fl)
-        high, low = high + residual.max * unit, low + residual.min * unit
-    bias = quantized_layer.bias
-    return signed_bits(
-        min(int((low + np.minimum(bias, 0)).min()), 0),
-        max(int((high + np.maximum(bias, 0)).max()), 0),
-    )
+        left = input_format.fl + quantized_layer.weight_fl - residual.fl  # of the residual, or of the products
+        products, unit = np.ldexp(1.0, np.maximum(-left, 0)), np.ldexp(1.0, np.maximum(left, 0))
+        high, low = high * products + residual.max * unit, low * products + residual.min * unit
+    high, low = high + np.maximum(quantized_layer.bias, 0), low + np.minimum(quantized_layer.bias, 0)
+    return signed_bits(min(int(low.min()), 0), max(int(high.max()), 0))
 
 
 def sum_bits(quantized, layer):
@@ -135,10 +139,12 @@ def _weighted(quantized, layer, x, residual=None):
         sums = (x.reshape(len(x), -1) @ weight.T)[:, :, None, None]
     else:
         sums = correlate(x, integers.weight, layer.window, layer.groups)
-    sums += integers.bias.astype(x.dtype)[:, None, None]
     if residual is not None:
         fl = accumulator_fl(quantized, layer)[:, None, None]
-        sums += _shifted_left(residual, fl - quantized.output_format(layer.inputs[1]).fl)
+        input_fl, residual_fl = (quantized.output_format(name).fl for name in layer.inputs)
+        sums = _shifted_left(sums, fl - input_fl - integers.weight_fl[:, None, None])
+        sums += _shifted_left(residual, fl - residual_fl)
+    sums += integers.bias.astype(x.dtype)[:, None, None]
     return sums
 
 

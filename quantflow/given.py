@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, sum_bits
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, sum_bits, sums_fl
 from quantflow.arithmetic import Format, quantize
 from quantflow.errors import UserError
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer, QuantizedNetwork
@@ -13,7 +13,7 @@ def quantize_given(network):
 
     Biases are rounded half to even at the accumulators' fractional length. Raises UserError for the first
     format that is not given, and where the formats do not go together: an output may be MAX_LEFT_SHIFT bits
-    finer than the accumulators, a residual not at all, and the sums take at most MAX_ACCUMULATOR_BITS.
+    finer than the accumulators, and the sums take at most MAX_ACCUMULATOR_BITS.
     """
     quantized = QuantizedNetwork(network=network, input=_given(network, network.input_name), layers={})
     for layer in network.layers:
@@ -22,7 +22,6 @@ def quantize_given(network):
         output = _given(network, layer.name)
         if isinstance(layer, WEIGHTED):
             quantized.layers[layer.name] = _integers(quantized, layer, output)
-            _check_residual(quantized, layer)
         else:
             quantized.formats[layer.name] = output
         bits = sum_bits(quantized, layer)
@@ -55,7 +54,7 @@ def _integers(quantized, layer, output):
             f"images instead"
         )
     weight_fl = np.asarray(given.fl, dtype=np.int32)
-    fl = weight_fl + quantized.output_format(layer.inputs[0]).fl
+    fl = sums_fl(weight_fl, *(quantized.output_format(name) for name in layer.inputs))
     bias = np.rint(np.ldexp(layer.bias.astype(np.float64), fl))
     if np.abs(bias).max() >= 1 << (MAX_ACCUMULATOR_BITS - 1):
         raise UserError(
@@ -86,13 +85,3 @@ def given_weight(layer, given):
             f"the weight {wrong:g} of layer {layer.name!r} is no integer of {given.bits} bits times the given scale"
         )
     return integers
-
-
-def _check_residual(quantized, layer):
-    for name in layer.inputs[1:]:
-        residual, finest = quantized.output_format(name), int(np.min(accumulator_fl(quantized, layer)))
-        if residual.fl > finest:
-            raise UserError(
-                f"layer {layer.name!r} adds the map of {name!r}, whose scale {residual.scale:g} is finer than that of "
-                f"its sums, {2.0**-finest:g}"
-            )

@@ -16,17 +16,16 @@ BLOCK = 64  # columns whose effect on all later ones is applied in one multiplic
 OFFSETS = (0, 1, -1)  # fractional lengths tried around the one given
 
 
-def compensate(weight, weight_fl, second, bits, per_channel, lowest):
+def compensate(weight, weight_fl, second, bits, per_channel):
     """Integers float64 [G, R, K] and their fl int32 [G, R], from weights and their fl by nearest rounding.
 
-    The fl is refitted: its neighbours, as far as they are at least `lowest`, are rounded with compensation
-    too, and the one with the least output error is kept. A channel for which nearest rounding is better
-    keeps that.
+    The fl is refitted: its neighbours are rounded with compensation too, and the one with the least output
+    error is kept. A channel for which nearest rounding is better keeps that.
     """
     order, factor = elimination(second)
     candidates, rounded, errors = [], [], []
     for offset in OFFSETS:
-        fl = np.maximum(weight_fl + offset, lowest)
+        fl = weight_fl + offset
         plain, integers = nearest(weight, fl, bits), np.empty_like(weight)
         sorted_columns = np.take_along_axis(scaled(weight, fl), order[:, None], axis=2)
         np.put_along_axis(integers, order[:, None], _sweep(sorted_columns, factor, bits), axis=2)

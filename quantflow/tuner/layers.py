@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulate, requantize, sum_bits
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulate, requantize, sum_bits, sums_fl
 from quantflow.arithmetic import Format, largest_fl, quantize, signed_bits
 from quantflow.errors import UserError
 from quantflow.float_engine import apply
@@ -78,7 +78,7 @@ def _with_weights(tuned, layer, sources, output, choice):
     """The tuned network with the integers of one layer, whose output format is still to be chosen."""
     formats = [tuned.output_format(name) for name in layer.inputs]
     rounded = round_weights(layer, sources, formats, choice.weight_bits, choice.method)
-    bias = quantize_bias(rounded.bias, formats[0].fl + rounded.weight_fl)
+    bias = quantize_bias(rounded.bias, sums_fl(rounded.weight_fl, *formats))
     _check_accumulator(layer, signed_bits(int(bias.min()), int(bias.max())))
     entry = QuantizedLayer(
         name=layer.name,

@@ -28,10 +28,10 @@ def output_error(weight, rounded, weight_fl, second):
     return np.maximum(((error @ second) * error).sum(axis=-1), 0)
 
 
-def least_output_error_fl(weight, second, bits, per_channel, lowest):
-    """argmin over fl >= lowest of the output error of nearest rounding: int32 [G, R], each channel's or the layer's."""
+def least_output_error_fl(weight, second, bits, per_channel):
+    """argmin over fl of the output error of nearest rounding: int32 [G, R], each channel's or the layer's."""
     start = starting_fl(weight, bits, per_channel)
-    candidates = [np.maximum(start + offset, lowest) for offset in range(-BELOW, ABOVE + 1)]
+    candidates = [start + offset for offset in range(-BELOW, ABOVE + 1)]
     errors = [output_error(weight, nearest(weight, fl, bits), fl, second) for fl in candidates]
     return best(candidates, errors, per_channel)[0]
 

@@ -47,19 +47,19 @@ def _round_on_moments(layer, moments, formats, bits, method):
     """Integers and fl of one layer by the steps that need second moments."""
     if method.has(methods.BIAS_CORRECTION):
         moments = moments.about_mean()
-    second, weight, lowest = moments.second, grouped(layer, layer.weight), _lowest_fl(formats)
+    second, weight = moments.second, grouped(layer, layer.weight)
     if method.has(methods.LEAST_SQUARES):
         weight = refit(weight, moments)
     flat = weight.reshape(len(layer.weight), -1)
     if method.has(methods.OUTPUT_ERROR):
-        weight_fl = least_output_error_fl(weight, second, bits, method.per_channel, lowest).reshape(-1)
+        weight_fl = least_output_error_fl(weight, second, bits, method.per_channel).reshape(-1)
         weight_fl = _limited(weight_fl, flat, layer, formats, bits, method)
     else:
         weight_fl = _own_fl(flat, layer, formats, bits, method)
     weight_fl = grouped(layer, weight_fl)
     rounded = nearest(weight, weight_fl, bits)
     if method.has(methods.COMPENSATION):
-        rounded, weight_fl = compensate(weight, weight_fl, second, bits, method.per_channel, lowest)
+        rounded, weight_fl = compensate(weight, weight_fl, second, bits, method.per_channel)
     if method.has(methods.REFINEMENT):
         rounded = refine(weight, rounded, weight_fl, second, bits)
     return rounded.astype(np.int32).reshape(layer.weight.shape), weight_fl.reshape(-1)
@@ -68,7 +68,7 @@ def _round_on_moments(layer, moments, formats, bits, method):
 def _own_fl(weight, layer, formats, bits, method):
     """Fractional lengths by the weights' own error: int32 [O]."""
     if not method.per_channel:
-        return np.maximum(fl_per_layer(weight, bits, method.weights), _lowest_fl(formats))
+        return fl_per_layer(weight, bits, method.weights)
     return _limited(fl_per_channel(weight, bits, method.weights), weight, layer, formats, bits, method)
 
 
@@ -77,10 +77,4 @@ def _limited(weight_fl, weight, layer, formats, bits, method):
     if not method.per_channel:
         return weight_fl
     layer_fl = int(fl_per_layer(weight, bits, method.weights)[0])
-    limited = limited_fl(weight_fl, layer_fl, weight, layer.bias, formats[0].fl)
-    return np.maximum(limited, _lowest_fl(formats))
-
-
-def _lowest_fl(formats):
-    """The least weight fl: a residual map is shifted left to the accumulator's fl, never right."""
-    return formats[1].fl - formats[0].fl if len(formats) > 1 else np.iinfo(np.int32).min
+    return limited_fl(weight_fl, layer_fl, weight, layer.bias, formats[0].fl)

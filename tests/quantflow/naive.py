@@ -86,12 +86,13 @@ def weighted(entry, layer, x, format, residual):
     """The exact value of an output of a Convolution or Dense, the integers of `entry` being at its own fl."""
 
     def value(o, row, column):
-        unit = Fraction(2) ** -int(format.fl + entry.weight_fl[o])
-        total = unit * (products(o, row, column) + int(entry.bias[o]))
+        fl = int(format.fl + entry.weight_fl[o])
+        total = products(o, row, column) / Fraction(2) ** fl
         if residual is not None:
             other, other_format = residual
             total += Fraction(other[o][row][column]) / Fraction(2) ** int(other_format.fl)
-        return total
+            fl = max(fl, int(other_format.fl))
+        return total + int(entry.bias[o]) / Fraction(2) ** fl
 
     def products(o, row, column):
         if isinstance(layer, Dense):
