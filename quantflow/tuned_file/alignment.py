@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, sums_fl
 from quantflow.arithmetic import Format, quantize, signed_bits
 from quantflow.wording import fractional_lengths
 
@@ -30,29 +30,32 @@ def realigned(record, bias, old_fl, new_fl):
     for channel in np.flatnonzero((values < ~MAX_BIAS) | (values > MAX_BIAS))[:1]:
         most = old_fl[channel] + MAX_ACCUMULATOR_BITS - signed_bits(bias[channel], bias[channel])
         record.fail(
-            f"weight: the fl of the input and of channel {channel}'s weights add up to at most {most}, where its "
-            f"bias still fits {MAX_ACCUMULATOR_BITS} bits, not to {new_fl[channel]}"
+            f"weight: the fl of channel {channel}'s sums, that of the input and of the weights together, is at most "
+            f"{most}, where its bias still fits {MAX_ACCUMULATOR_BITS} bits, not {new_fl[channel]}"
         )
     return values.astype(np.int64)
 
 
 def check_weight_fl(record, fl, formats, output, by_hand):
-    """Each channel's accumulator resolves the output and the map that is added, and no shift is too long.
+    """No channel's sums are shifted too far to the output, nor products or the map that is added to the sums' fl.
 
     `by_hand` tells that the weights' choice was edited, else it is the output's that is at fault where it can be.
     """
     source, *residual = (format.fl for format in formats)
-    low, high = max([output.fl, *residual]) - source, output.fl - source + MAX_SHIFT
+    low, high = output.fl - source - MAX_LEFT_SHIFT, output.fl - source + MAX_SHIFT
     if residual:
-        # A residual that has to be shifted further would not fit the accumulator.
-        high = min(high, residual[0] - source + MAX_ACCUMULATOR_BITS - formats[1].bits)
+        finest = residual[0] - source  # sums are at least as fine as the residual
+        impossible = finest > high
+        low = finest - MAX_SHIFT if finest >= low else low
+        high = low - 1 if impossible else min(high, finest + MAX_ACCUMULATOR_BITS - formats[1].bits)
     wrong = fl[(fl < low) | (fl > high)]
     if not wrong.size:
         return
-    if np.ptp(fl) > MAX_SHIFT:
-        record.fail(f"weight: fl differs by at most {MAX_SHIFT} from channel to channel, not by {np.ptp(fl)}")
+    if np.ptp(fl) > MAX_SHIFT + MAX_LEFT_SHIFT:
+        most = MAX_SHIFT + MAX_LEFT_SHIFT
+        record.fail(f"weight: fl differs by at most {most} from channel to channel, not by {np.ptp(fl)}")
     if not by_hand:
-        check_output(record, source + fl, output)
+        check_output(record, sums_fl(fl, *formats), output)
     others = f"an input of fl {source}" + "".join(f", a second input of fl {each}" for each in residual)
     if low > high:
         record.fail(f"weight: no fl is possible between {others} and an output of fl {output.fl}")
@@ -63,8 +66,8 @@ def check_weight_fl(record, fl, formats, output, by_hand):
 
 
 def check_output(record, accumulator, output):
-    """The output's fl is at most the accumulator's (a number or [O]), and the shift to it not too long."""
-    low, high = int(np.max(accumulator)) - MAX_SHIFT, int(np.min(accumulator))
+    """The shift from the accumulator's fl (a number or [O]) to the output's is not too long, right or left."""
+    low, high = int(np.max(accumulator)) - MAX_SHIFT, int(np.min(accumulator)) + MAX_LEFT_SHIFT
     if not low <= output.fl <= high:
         record.fail(
             f"output: fl is a whole number from {low} to {high}, the accumulator's fl being {lengths(accumulator)}, "

@@ -15,7 +15,7 @@ by the weights or by the input, keeps its value: integer * 2**-fl is rounded ane
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulator_fl, sum_bits
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulator_fl, sum_bits, sums_fl
 from quantflow.arithmetic import MAX_BITS, MIN_BITS, Format
 from quantflow.quantized import REQUANTIZED, WEIGHTED, QuantizedLayer
 from quantflow.tuned_file.alignment import MAX_BIAS, check_output, check_weight_fl, lengths, realigned, round_anew
@@ -100,8 +100,8 @@ def _read_weights(record, layer, quantized, output, tensors, index):
     anew = (fl != made_fl) | (bits != made_bits)
     saturating = round_anew(layer.weight, weight, anew, bits, fl)
     formats = [quantized.output_format(name) for name in layer.inputs]
-    accumulator = formats[0].fl + fl
     check_weight_fl(record, fl, formats, output, bool(anew.any()))
+    accumulator = sums_fl(fl, *formats)
     quantized.layers[layer.name] = QuantizedLayer(
         name=layer.name,
         weight_bits=bits,

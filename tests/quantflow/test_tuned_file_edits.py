@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from quantflow.accumulation import MAX_LEFT_SHIFT, accumulator_fl
 from quantflow.arithmetic import Format, quantize
 from quantflow.errors import UserError
 from quantflow.graph import Dense, Network
@@ -48,7 +49,7 @@ def assert_in_line(before, after):
         if layer.name not in before.layers:
             continue
         old, new = before.layers[layer.name], after.layers[layer.name]
-        old_input, new_input = (network.output_format(layer.inputs[0]).fl for network in (before, after))
+        old_sums, new_sums = (accumulator_fl(network, layer).tolist() for network in (before, after))
         for channel in range(len(old.bias)):
             fl, old_fl = int(new.weight_fl[channel]), int(old.weight_fl[channel])
             if (fl, new.weight_bits) != (old_fl, old.weight_bits):
@@ -58,9 +59,9 @@ def assert_in_line(before, after):
                 assert new.weight[channel].ravel().tolist() == expected
             else:
                 assert np.array_equal(new.weight[channel], old.weight[channel])
-            value = Fraction(int(old.bias[channel])) / Fraction(2) ** (old_input + old_fl)
-            assert new.bias[channel] == nearest(value, new_input + fl)
-            assert new.shift[channel] == new_input + fl - new.output.fl
+            value = Fraction(int(old.bias[channel])) / Fraction(2) ** old_sums[channel]
+            assert new.bias[channel] == nearest(value, new_sums[channel])
+            assert new.shift[channel] == new_sums[channel] - new.output.fl
 
 
 # One fully connected layer, worked by hand
@@ -268,6 +269,7 @@ def test_an_outputs_range_is_exact(folder, tuned, name):
     start = f"layer {name}: output: fl is a whole number from {low} to {high}, the accumulator's fl being "
     for fl in (low - 1, high + 1):
         assert start in sentence(folder, entry(name, "output", "fl")(fl))
+    assert high == int(np.min(accumulator_fl(tuned, tuned.network[name]))) + MAX_LEFT_SHIFT
     for fl in (low, high):
         rewrite(folder, entry(name, "output", "fl")(fl))
         try:
@@ -285,7 +287,9 @@ def test_a_weights_range_is_exact(folder, tuned, name):
         assert start in sentence(folder, entry(name, "weight", "fl")(fl))
     rewrite(folder, entry(name, "weight", "fl")(low))
     assert load(folder).layers[name].weight_fl.tolist() == [low] * channels
-    assert "add up to at most" in sentence(folder, entry(name, "weight", "fl")(high)), "the biases are too large there"
+    assert "'s sums, that of the input" in sentence(folder, entry(name, "weight", "fl")(high)), (
+        "the biases are too large there"
+    )
 
 
 def sentence(folder, change):
@@ -297,8 +301,8 @@ def test_the_largest_fl_for_a_bias(tmp_path):
     """100 has 7 bits and a sign, so that 40 of 48 are left; the shift may be 47: the output at fl 5 allows 52."""
     folder = one_layer(tmp_path)
     message = (
-        "layer fc: weight: the fl of the input and of channel 0's weights add up to at most 50, "
-        "where its bias still fits 48 bits, not to 51"
+        "layer fc: weight: the fl of channel 0's sums, that of the input and of the weights together, is at most 50, "
+        "where its bias still fits 48 bits, not 51"
     )
     rewrite(folder, entry("fc", "weight", "fl")(47))
     refused(folder, message)
@@ -312,38 +316,71 @@ def test_a_readers_message_names_what_it_reads(folder, tuned):
     refused(folder, r"layer conv3: output: fl is a whole number from -\d+ to -\d+, the accumulator's fl being -")
 
 
-def test_a_residuals_fl_is_at_most_the_accumulators(folder, tuned):
+def test_a_coarse_channel_is_shifted_left(tmp_path):
+    """0.3 and -0.7 at fl 0 are 0 and -1, sums lie at fl 4, and 100 / 1024 is 1.56 there: 2. An output at fl 11."""
+    changes = [entry("fc", "weight", "fl")(0), entry("fc", "output", "fl")(11), entry("fc", "output", "bits")(12)]
+    folder = one_layer(tmp_path)
+    after = edited(folder, *changes).layers["fc"]
+    assert (after.weight.tolist(), after.bias.tolist(), after.shift.tolist()) == ([[0, -1]], [2], [-MAX_LEFT_SHIFT])
+    # (-y + 2) * 2**7 of the inputs y = 3 and -5.
+    images = np.array([[7, 3], [7, -5]])[:, :, None, None]
+    assert run_integers(load(folder), images)["fc"].ravel().tolist() == [-128, 896]
+    rewrite(folder, entry("fc", "output", "fl")(12))
+    refused(folder, "layer fc: weight: fl is a whole number from 1 to 55 for an input of fl 4 and an output of fl 12")
+
+
+def test_a_residual_finer_than_the_products_sets_the_fl_of_the_sums(folder, tuned):
     source, residual = (tuned.output_format(name).fl for name in tuned.network["conv4"].inputs)
-    low, high = residual - source, residual - source + 48 - 8  # the residual's 8 bits, at the accumulator's fl
+    # Products are shifted left by at most 47; the residual, 8 bits wide, by at most 40.
+    low, high = residual - source - 47, residual - source + 48 - 8
     rewrite(folder, entry("conv4", "output", "fl")(residual - 5))
-    rewrite(folder, entry("conv4", "weight", "fl")(low - 1))
-    refused(
-        folder,
-        f"layer conv4: weight: fl is a whole number from {low} to {high} for an input of fl {source}, "
-        f"a second input of fl {residual} and an output of fl {residual - 5}, not {low - 1}$",
-    )
-    rewrite(folder, entry("conv4", "weight", "fl")(low))
     rewrite(folder, entry("average5", "output", "fl")(residual - 5))
-    assert load(folder).layers["conv4"].shift.tolist() == [5] * 6
+    for wrong in (low - 1, high + 1):
+        rewrite(folder, entry("conv4", "weight", "fl")(wrong))
+        refused(
+            folder,
+            f"layer conv4: weight: fl is a whole number from {low} to {high} for an input of fl {source}, "
+            f"a second input of fl {residual} and an output of fl {residual - 5}, not {wrong}$",
+        )
+    rewrite(folder, entry("conv4", "weight", "fl")(residual - source - 3))
+    after = load(folder)
+    assert after.layers["conv4"].shift.tolist() == [5] * 6
+    assert_in_line(tuned, after)
 
 
-def test_a_residual_too_coarse_for_the_accumulator(tmp_path):
+def test_a_residual_much_coarser_than_the_output_leaves_the_products_their_bounds(tmp_path):
+    """An output of fl 7 wants sums of at least fl 0; the residual, at -3, may be shifted left by 40 bits."""
     builder = RandomNetwork(1, (2, 3, 3)).convolution(2, (1, 1))
-    tuned = builder.convolution(2, (1, 1), source="conv1", residual="image").finish()
-    save(tuned, tmp_path / "tuned")
-    rewrite(tmp_path / "tuned", entry(None, "input", "fl")(-30))
-    rewrite(tmp_path / "tuned", entry("conv1", "weight", "fl")(45))
-    refused(tmp_path / "tuned", "layer conv2: weight: fl is a whole number from .* a second input of fl -30 and")
-    rewrite(tmp_path / "tuned", entry(None, "input", "fl")(-60))
-    rewrite(tmp_path / "tuned", entry("conv1", "weight", "fl")(75))
-    refused(tmp_path / "tuned", "layer conv2: weight: no fl is possible between an input of fl 7, .* output of fl 7$")
+    save(builder.convolution(2, (1, 1), source="conv1", residual="image").finish(), tmp_path / "tuned")
+    rewrite(tmp_path / "tuned", entry(None, "input", "fl")(-3))
+    rewrite(tmp_path / "tuned", entry("conv1", "weight", "fl")(18))
+    rewrite(tmp_path / "tuned", entry("conv2", "weight", "fl")(-8))
+    refused(
+        tmp_path / "tuned", "layer conv2: weight: fl is a whole number from -7 to 30 for an input of fl 7, a second"
+    )
+    rewrite(tmp_path / "tuned", entry("conv2", "weight", "fl")(-7))
+    assert load(tmp_path / "tuned").layers["conv2"].shift.tolist() == [-7, -7]
+
+
+def test_a_residual_too_coarse_or_too_fine_for_the_output(tmp_path):
+    builder = RandomNetwork(1, (2, 3, 3)).convolution(2, (1, 1))
+    save(builder.convolution(2, (1, 1), source="conv1", residual="image").finish(), tmp_path / "tuned")
+    for input_fl in (-60, 60):
+        rewrite(tmp_path / "tuned", entry(None, "input", "fl")(input_fl))
+        rewrite(tmp_path / "tuned", entry("conv1", "weight", "fl")(15 - input_fl))
+        rewrite(tmp_path / "tuned", entry("conv2", "weight", "fl")(99))
+        refused(
+            tmp_path / "tuned",
+            f"layer conv2: weight: no fl is possible between an input of fl 7, a second input of fl {input_fl} "
+            "and an output of fl 7$",
+        )
 
 
 def test_channels_too_far_apart(folder, tuned):
     fl = tuned.layers["fc13"].weight_fl.copy()
     fl[2] += 60
     rewrite(folder, entry("fc13", "weight", "fl")(fl.tolist()))
-    refused(folder, rf"layer fc13: weight: fl differs by at most 47 from channel to channel, not by {np.ptp(fl)}$")
+    refused(folder, rf"layer fc13: weight: fl differs by at most 54 from channel to channel, not by {np.ptp(fl)}$")
 
 
 def test_inputs_too_far_apart_for_an_addition(folder, tuned):
