@@ -13,7 +13,7 @@ def quantize_given(network):
 
     Biases are rounded half to even at the accumulators' fractional length. Raises UserError for the first
     format that is not given, and where the formats do not go together: an output may be MAX_LEFT_SHIFT bits
-    finer than the accumulators, and the sums take at most MAX_ACCUMULATOR_BITS.
+    finer than the accumulators, or coarser by less than their width, at most MAX_ACCUMULATOR_BITS.
     """
     quantized = QuantizedNetwork(network=network, input=_given(network, network.input_name), layers={})
     for layer in network.layers:
@@ -27,13 +27,25 @@ def quantize_given(network):
         bits = sum_bits(quantized, layer)
         if bits > MAX_ACCUMULATOR_BITS:
             raise UserError(f"layer {layer.name!r} needs sums of {bits} bits; at most {MAX_ACCUMULATOR_BITS} will do")
-        finest = int(np.min(accumulator_fl(quantized, layer))) + MAX_LEFT_SHIFT
-        if output.fl > finest:
-            raise UserError(
-                f"the quantizer of {layer.name!r} has the scale {output.scale:g}, much finer than the layer's sums; "
-                f"{2.0**-finest:g} is the finest that is supported"
-            )
+        check_given_output(quantized, layer)
     return quantized
+
+
+def check_given_output(quantized, layer):
+    """Raise UserError where the layer's sums cannot be shifted to the format that its output came with."""
+    fl, output = np.atleast_1d(accumulator_fl(quantized, layer)), quantized.output_format(layer.name)
+    finest, coarsest = int(fl.min()) + MAX_LEFT_SHIFT, int(fl.max()) - MAX_ACCUMULATOR_BITS + 1
+    if output.fl > finest:
+        raise UserError(_beyond(layer, output, "finer", finest, "finest"))
+    if output.fl < coarsest:
+        raise UserError(_beyond(layer, output, "coarser", coarsest, "coarsest"))
+
+
+def _beyond(layer, output, comparative, limit, superlative):
+    return (
+        f"the quantizer of {layer.name!r} has the scale {output.scale:g}, much {comparative} than the layer's sums; "
+        f"{2.0**-limit:g} is the {superlative} that is supported"
+    )
 
 
 def _given(network, name):

@@ -580,6 +580,9 @@ def test_refuses_formats_that_do_not_go_together(tmp_path):
     with pytest.raises(UserError, match="the quantizer of 'conv3' has the scale 3.05176e-05, much finer .*; 6.1"):
         quantize_given(given_network(tmp_path, output=2.0**-15))
     assert quantize_given(given_network(tmp_path, output=2.0**-14)).layers["conv3"].shift.tolist() == [-7, -7]
+    assert quantize_given(given_network(tmp_path, output=2.0**40)).layers["conv3"].shift.tolist() == [47, 47]
+    with pytest.raises(UserError, match="the scale 2.19902e[+]12, much coarser .*; 1.09951e[+]12 is the coarsest that"):
+        quantize_given(given_network(tmp_path, output=2.0**41))
     quantized = quantize_given(given_network(tmp_path, residual=2.0**-5))
     assert set(accumulator_fl(quantized, quantized.network.layers[-1])) == {5}  # the residual's, finer than the products
     network = given_network(tmp_path)
