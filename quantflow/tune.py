@@ -5,12 +5,17 @@ The way is that of Qiu et al., "Going Deeper with Embedded FPGA Platform for Con
 chosen for, and by which steps, is the method: `tuner/methods.py`.
 """
 
+from dataclasses import replace
+from importlib import metadata
+
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 from quantflow.datasets import check_images
 from quantflow.errors import UserError
+from quantflow.given import quantize_given
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedNetwork
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
 from quantflow.tuner.methods import find_method
+from quantflow.tuner.room import Room
 
 
 def tune(
@@ -23,6 +28,7 @@ def tune(
     steps=None,
     per_channel=False,
     unsigned=False,
+    memory=None,
     progress=None,
 ):
     """Choose every fractional length of `network` and round its numbers: a QuantizedNetwork.
@@ -37,32 +43,81 @@ def tune(
     from `tuner.methods.STEPS` (by default all): see there. With `per_channel` every output channel's
     weights have their own fl; with `unsigned` maps without negative values have no sign bit.
 
+    Formats that the network came with (`Network.formats`, `weight_formats`) are kept: such weights are
+    rounded by no step, and such a layer's bias is the given one, rounded. Where all are given nothing is
+    chosen, and `calibration` may be None.
+
     `calibration` is float [N, C, H, W] as the network expects it. `activation_bits` and `weight_bits` are
-    2 to 16, for all layers or a dict by name, the network's input among the maps. `progress`, if given, is
-    called as `progress(done, total, layer name)` after each layer. Raises UserError for other bit widths,
-    methods and steps, unusable images, and a layer that needs an accumulator of more than 48 bits.
+    2 to 16, for all layers or a dict by name, the network's input among the maps. `memory` is how many bytes
+    of maps may lie in memory, by default `room.MEMORY_BYTES`, the others lying in temporary files; it changes
+    no choice. `progress`, if given, is called as `progress(done, total, layer name)` after each layer.
+    The result's `tuning` says how it was made. Raises UserError for other bit widths, methods and steps,
+    unusable images, a layer that needs an accumulator of more than 48 bits, and given formats that do not go
+    together.
     """
-    weighted = [layer.name for layer in network.layers if isinstance(layer, WEIGHTED)]
-    chosen = [layer.name for layer in network.layers if not isinstance(layer, MOVING)]
-    weight_bits = _widths("weight", weight_bits, weighted)
-    activation_bits = _widths("activation", activation_bits, [network.input_name, *chosen])
-    method = find_method(method, steps, per_channel)
+    found = find_method(method, steps, per_channel)
+    if _all_given(network):
+        return replace(quantize_given(network), tuning={"method": "given", "quantflow": _version()})
+    choices = _choices(network, found, weight_bits, activation_bits, unsigned)
     calibration = check_images(calibration, network.input_shape, "the calibration set")
-
-    def choice(name):
-        bits = {"weight_bits": weight_bits.get(name), "activation_bits": activation_bits.get(name)}
-        return Choice(method=method, unsigned=unsigned, **bits)
-
-    format = input_format(calibration, choice(network.input_name))
-    tuned = QuantizedNetwork(network=network, input=format, layers={})
-    maps = {network.input_name: input_maps(calibration, format)}
+    record = {
+        "method": method,
+        "steps": list(found.steps),
+        "per_channel": per_channel,
+        "unsigned": unsigned,
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+        "calibration_images": len(calibration),
+        "quantflow": _version(),
+    }
+    room, format = Room(memory), input_format(calibration, choices[network.input_name])
+    tuned = QuantizedNetwork(network=network, input=format, layers={}, tuning=record)
+    maps = {network.input_name: input_maps(calibration, format, room)}
     for done, layer in enumerate(network.layers, start=1):
         sources = [maps[name] for name in layer.inputs]
-        tuned, maps[layer.name] = tune_layer(tuned, layer, sources, choice(layer.name))
+        tuned, maps[layer.name] = tune_layer(tuned, layer, sources, choices[layer.name], room)
         _drop_unread(maps, network.layers[done:])
         if progress is not None:
             progress(done, len(network.layers), layer.name)
     return tuned
+
+
+def _all_given(network):
+    """Whether the network came with a format for every map and every layer's weights."""
+    maps, weighted = _chosen(network)
+    return network.formats.keys() >= set(maps) and network.weight_formats.keys() >= set(weighted)
+
+
+def _chosen(network):
+    """Names of the maps that have a format of their own, the input first, and of the layers with weights."""
+    maps = [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
+    return maps, [layer.name for layer in network.layers if isinstance(layer, WEIGHTED)]
+
+
+def _choices(network, method, weight_bits, activation_bits, unsigned):
+    """A Choice for the input and for each layer, by name."""
+    maps, weighted = _chosen(network)
+    weight_bits = _widths("weight", weight_bits, weighted)
+    activation_bits = _widths("activation", activation_bits, maps)
+    return {
+        name: Choice(
+            method=method,
+            weight_bits=weight_bits.get(name),
+            activation_bits=activation_bits.get(name),
+            unsigned=unsigned,
+            output=network.formats.get(name),
+            weights=network.weight_formats.get(name),
+        )
+        for name in (network.input_name, *(layer.name for layer in network.layers))
+    }
+
+
+def _version():
+    """The version of quantflow, None where it runs without having been installed."""
+    try:
+        return metadata.version("quantflow")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _widths(what, bits, names):

@@ -41,6 +41,11 @@ def width(bits, signed=True):
     return "" if bits is None else f"{'' if signed else 'u'}{bits}"
 
 
+def gibibytes(count):
+    """A number of bytes: "1.50 GiB"."""
+    return f"{count / (1 << 30):.2f} GiB"
+
+
 def points(fraction, sign="+"):
     """A difference of shares, 0.0012 as "+0.12 points"."""
     return f"{100 * fraction:{sign}.2f} points"

@@ -8,12 +8,14 @@ from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulate, requantize,
 from quantflow.arithmetic import Format, largest_fl, quantize, signed_bits
 from quantflow.errors import UserError
 from quantflow.float_engine import apply
+from quantflow.given import check_given_output, given_weight
+from quantflow.graph import WeightFormat
 from quantflow.integer_engine import batches, run_layer, working_bytes
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer
 from quantflow.tuner.activations import choose_output, with_output
 from quantflow.tuner.methods import Method
-from quantflow.tuner.room import room
-from quantflow.tuner.rounding import round_weights
+from quantflow.tuner.room import Stream, release
+from quantflow.tuner.rounding import RoundedWeights, round_weights
 from quantflow.tuner.weights import least_error_fl, quantize_bias
 
 
@@ -27,62 +29,85 @@ class Maps:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What is given for one layer: the method and the widths."""
+    """What is given for one layer, or for the network's input: the method, and widths or whole formats."""
 
     method: Method
     weight_bits: int
     activation_bits: int
     unsigned: bool  # an output without negative values may have an unsigned format
+    output: Format | None = None  # the one that the model came with, which is kept
+    weights: WeightFormat | None = None  # likewise; the weights are on its grid already
 
 
 def input_format(calibration, choice):
-    """The Format of the network's input, by the error that it makes on the calibration images."""
+    """The Format of the network's input: the given one, or by the error that it makes on the calibration images."""
+    if choice.output is not None:
+        return choice.output
     bits, signed = choice.activation_bits, not (choice.unsigned and calibration.min() >= 0)
     fl = least_error_fl(calibration, bits, choice.method.activations, signed)
     return Format(bits=bits, fl=fl, signed=signed)
 
 
-def input_maps(calibration, format):
+def input_maps(calibration, format, room):
     """The calibration images as float and as integers of `format`."""
-    fixed = room(calibration.shape, format.dtype)
-    for s in batches(len(calibration), 8 * 4 * calibration[0].size):
+    fixed = room.array(calibration.shape, format.dtype)
+    for s in Stream(batches(len(calibration), 8 * 4 * calibration[0].size), fixed):
         fixed[s] = quantize(calibration[s], format)
     return Maps(exact=calibration, fixed=fixed)
 
 
-def tune_layer(tuned, layer, sources, choice):
-    """The tuned network with what is chosen for `layer`, and the layer's Maps, from the Maps of its inputs."""
+def tune_layer(tuned, layer, sources, choice, room):
+    """The tuned network with what is chosen for `layer`, and the layer's Maps, from the Maps of its inputs.
+
+    `choice` is what is given for the layer, `room` where maps are kept. A layer that moves values only, or that
+    `tuned` has an entry for already, has nothing to choose.
+    """
     slices = batches(len(sources[0].exact), working_bytes(layer))
-    exact = _float_maps(layer, sources, slices)
-    if isinstance(layer, MOVING):
-        fixed = room(exact.shape, tuned.output_format(layer.inputs[0]).dtype)
-        for s in slices:
-            fixed[s] = run_layer(tuned, layer, *(source.fixed[s] for source in sources))
-        return tuned, Maps(exact=exact, fixed=fixed)
-    start = _widest_output(exact, choice)
-    if isinstance(layer, WEIGHTED):
-        tuned = _with_weights(tuned, layer, sources, start, choice)
-    else:
-        tuned = replace(tuned, formats={**tuned.formats, layer.name: start})
-    _check_accumulator(layer, sum_bits(tuned, layer))
-    accumulators = _accumulators(tuned, layer, sources, slices)
-    output = choose_output(tuned, layer, exact, accumulators, slices, choice.method.activations)
-    tuned = with_output(tuned, layer, output)
-    fixed = room(exact.shape, output.dtype)
-    for s in slices:
-        fixed[s] = requantize(tuned, layer, accumulators[s], output)
+    exact, accumulators = _float_maps(layer, sources, slices, room), None
+    if not (isinstance(layer, MOVING) or layer.name in tuned.layers or layer.name in tuned.formats):
+        tuned, accumulators = _choose(tuned, layer, sources, exact, slices, choice, room)
+    format = tuned.output_format(layer.name)
+    fixed = room.array(exact.shape, format.dtype)
+    read = [source.fixed for source in sources] if accumulators is None else [accumulators]
+    for s in Stream(slices, fixed, *read):
+        parts = (array[s] for array in read)
+        whole = accumulators is None
+        fixed[s] = run_layer(tuned, layer, *parts) if whole else requantize(tuned, layer, *parts, format)
     return tuned, Maps(exact=exact, fixed=fixed)
+
+
+def _choose(tuned, layer, sources, exact, slices, choice, room):
+    """The tuned network with the layer's integers and format, and its accumulators where the format was chosen."""
+    output = choice.output or _widest_output(exact, slices, choice)
+    if isinstance(layer, WEIGHTED):
+        tuned = _with_weights(tuned, layer, sources, output, choice)
+    else:
+        tuned = replace(tuned, formats={**tuned.formats, layer.name: output})
+    _check_accumulator(layer, sum_bits(tuned, layer))
+    accumulators = None
+    if choice.output is None:
+        accumulators = _accumulators(tuned, layer, sources, slices, room)
+        passes = Stream(slices, exact, accumulators)
+        output = choose_output(tuned, layer, exact, accumulators, passes, choice.method.activations)
+    tuned = with_output(tuned, layer, output)
+    if choice.output is not None:
+        check_given_output(tuned, layer)
+    return tuned, accumulators
 
 
 def _with_weights(tuned, layer, sources, output, choice):
     """The tuned network with the integers of one layer, whose output format is still to be chosen."""
     formats = [tuned.output_format(name) for name in layer.inputs]
-    rounded = round_weights(layer, sources, formats, choice.weight_bits, choice.method)
+    if choice.weights is None:
+        bits, rounded = choice.weight_bits, round_weights(layer, sources, formats, choice.weight_bits, choice.method)
+    else:
+        bits, fl = choice.weights.bits, np.asarray(choice.weights.fl, dtype=np.int32)
+        rounded = RoundedWeights(weight=given_weight(layer, choice.weights), weight_fl=fl, bias=layer.bias)
     bias = quantize_bias(rounded.bias, sums_fl(rounded.weight_fl, *formats))
     _check_accumulator(layer, signed_bits(int(bias.min()), int(bias.max())))
     entry = QuantizedLayer(
         name=layer.name,
-        weight_bits=choice.weight_bits,
+        weight_bits=bits,
         weight=rounded.weight,
         weight_fl=rounded.weight_fl,
         bias=bias.astype(np.int64),
@@ -92,32 +117,35 @@ def _with_weights(tuned, layer, sources, output, choice):
     return replace(tuned, layers={**tuned.layers, layer.name: entry})
 
 
-def _widest_output(exact, choice):
+def _widest_output(exact, slices, choice):
     """The output format with the largest fl at which no float output [N, O, H, W] overflows."""
-    low, high = exact.min(), exact.max()
+    ends = [(exact[s].min(), exact[s].max()) for s in Stream(slices, exact)]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
     signed = not (choice.unsigned and low >= 0)
     bits = choice.activation_bits
     return Format(bits=bits, fl=largest_fl(low, high, bits, signed), signed=signed)
 
 
-def _float_maps(layer, sources, slices):
+def _float_maps(layer, sources, slices, room):
     """The float network's output of one layer; UserError where it overflows."""
-    y = room((len(sources[0].exact), *layer.output_shape), np.float32)
-    for s in slices:
+    y = room.array((len(sources[0].exact), *layer.output_shape), np.float32)
+    for s in Stream(slices, y, *(source.exact for source in sources)):
         y[s] = apply(layer, *(source.exact[s] for source in sources))
         if not np.isfinite(y[s]).all():
             raise UserError(f"layer {layer.name} gives infinite or undefined values on the calibration images")
     return y
 
 
-def _accumulators(tuned, layer, sources, slices):
+def _accumulators(tuned, layer, sources, slices, room):
     """The fixed-point network's exact accumulators of one layer, [N, C, H, W]."""
-    parts = ((s, accumulate(tuned, layer, *(source.fixed[s] for source in sources))) for s in slices)
-    first, values = next(parts)
-    accumulators = room((len(sources[0].fixed), *values.shape[1:]), values.dtype)
-    accumulators[first] = values
-    for s, values in parts:
+    accumulators = None
+    read = [source.fixed for source in sources]
+    for s in Stream(slices, *read):
+        values = accumulate(tuned, layer, *(array[s] for array in read))
+        if accumulators is None:
+            accumulators = room.array((len(read[0]), *values.shape[1:]), values.dtype)
         accumulators[s] = values
+        release(accumulators)
     return accumulators
 
 

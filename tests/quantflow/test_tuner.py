@@ -13,7 +13,6 @@ from quantflow.integer_engine import run, run_integers
 from quantflow.tune import tune
 from quantflow.tuner import room as room_module
 from quantflow.tuner import search as search_module
-from quantflow.tuner.room import room
 from quantflow.tuner.search import error_bound, quantization_error, search
 from quantflow.tuner.weights import least_error_fl, quantize_weights
 
@@ -204,15 +203,6 @@ def test_reports_progress_after_each_layer():
     seen = []
     tune(small_network(), images(2), progress=lambda *step: seen.append(step))
     assert seen == [(1, 4, "conv1"), (2, 4, "pool1"), (3, 4, "conv2"), (4, 4, "fc")]
-
-
-def test_room_is_in_memory_or_on_disk(monkeypatch):
-    assert not isinstance(room((2, 3), np.int16), np.memmap)
-    monkeypatch.setattr(room_module, "MEMORY_BYTES", 11)
-    array = room((2, 3), np.int16)
-    assert isinstance(array, np.memmap)
-    array[:] = 7
-    assert array.sum() == 42
 
 
 @pytest.mark.parametrize("bits", [1, 17, 8.0])

@@ -190,12 +190,12 @@ def test_maps_are_forgotten_after_their_last_reader(monkeypatch):
     last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
     tune_layer = tune_module.tune_layer
 
-    def watched(tuned, layer, sources, choice):
+    def watched(tuned, layer, *arguments):
         position = network.layers.index(layer)
         remaining = {each.name for each in network.layers[position:]}
         needed = {each.name for each in network.layers[:position] if last_reader[each.name] in remaining}
         seen.append({name for name, maps in alive.items() if maps() is not None} == needed)
-        result = tune_layer(tuned, layer, sources, choice)
+        result = tune_layer(tuned, layer, *arguments)
         alive[layer.name] = weakref.ref(result[1])
         return result
 

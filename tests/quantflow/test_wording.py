@@ -22,6 +22,10 @@ def test_formats():
     assert lengths == ["7", "5 to 8", "-2", ""]
 
 
+def test_bytes():
+    assert [wording.gibibytes(count) for count in (0, 3 << 29, 10**12)] == ["0.00 GiB", "1.50 GiB", "931.32 GiB"]
+
+
 def test_differences():
     assert [wording.points(0.0012), wording.points(-0.25), wording.points(0.001, sign="")] == [
         "+0.12 points", "-25.00 points", "0.10 points",
