@@ -30,6 +30,7 @@ def tune(
     unsigned=False,
     memory=None,
     progress=None,
+    record=None,
 ):
     """Choose every fractional length of `network` and round its numbers: a QuantizedNetwork.
 
@@ -50,17 +51,19 @@ def tune(
     `calibration` is float [N, C, H, W] as the network expects it. `activation_bits` and `weight_bits` are
     2 to 16, for all layers or a dict by name, the network's input among the maps. `memory` is how many bytes
     of maps may lie in memory, by default `room.MEMORY_BYTES`, the others lying in temporary files; it changes
-    no choice. `progress`, if given, is called as `progress(done, total, layer name)` after each layer.
-    The result's `tuning` says how it was made. Raises UserError for other bit widths, methods and steps,
-    unusable images, a layer that needs an accumulator of more than 48 bits, and given formats that do not go
-    together.
+    no choice. `progress`, if given, is called as `progress(done, total, layer name)` after each layer, `record`
+    as `record(layer name, gains)` after each one whose weights were rounded: decibels of noise at its output,
+    relative to the float output before the activation, with "nearest" rounding and after each further step
+    (`tuner/gains.py`); None where there is no noise or no signal. The result's `tuning` says how it was made.
+    Raises UserError for other bit widths, methods and steps, unusable images, a layer that needs an accumulator
+    of more than 48 bits, and given formats that do not go together.
     """
     found = find_method(method, steps, per_channel)
     if _all_given(network):
         return replace(quantize_given(network), tuning={"method": "given", "quantflow": _version()})
     choices = _choices(network, found, weight_bits, activation_bits, unsigned)
     calibration = check_images(calibration, network.input_shape, "the calibration set")
-    record = {
+    tuning = {
         "method": method,
         "steps": list(found.steps),
         "per_channel": per_channel,
@@ -71,11 +74,14 @@ def tune(
         "quantflow": _version(),
     }
     room, format = Room(memory), input_format(calibration, choices[network.input_name])
-    tuned = QuantizedNetwork(network=network, input=format, layers={}, tuning=record)
+    tuned = QuantizedNetwork(network=network, input=format, layers={}, tuning=tuning)
     maps = {network.input_name: input_maps(calibration, format, room)}
     for done, layer in enumerate(network.layers, start=1):
         sources = [maps[name] for name in layer.inputs]
-        tuned, maps[layer.name] = tune_layer(tuned, layer, sources, choices[layer.name], room)
+        gains = None if record is None else {}
+        tuned, maps[layer.name] = tune_layer(tuned, layer, sources, choices[layer.name], room, gains)
+        if gains:
+            record(layer.name, gains)
         _drop_unread(maps, network.layers[done:])
         if progress is not None:
             progress(done, len(network.layers), layer.name)

@@ -56,16 +56,17 @@ def input_maps(calibration, format, room):
     return Maps(exact=calibration, fixed=fixed)
 
 
-def tune_layer(tuned, layer, sources, choice, room):
+def tune_layer(tuned, layer, sources, choice, room, gains=None):
     """The tuned network with what is chosen for `layer`, and the layer's Maps, from the Maps of its inputs.
 
-    `choice` is what is given for the layer, `room` where maps are kept. A layer that moves values only, or that
-    `tuned` has an entry for already, has nothing to choose.
+    `choice` is what is given for the layer, `room` where maps are kept, `gains` a dict that is filled with what
+    noise each step of the rounding leaves, or None. A layer that moves values only, or that `tuned` has an entry
+    for already, has nothing to choose.
     """
     slices = batches(len(sources[0].exact), working_bytes(layer))
     exact, accumulators = _float_maps(layer, sources, slices, room), None
     if not (isinstance(layer, MOVING) or layer.name in tuned.layers or layer.name in tuned.formats):
-        tuned, accumulators = _choose(tuned, layer, sources, exact, slices, choice, room)
+        tuned, accumulators = _choose(tuned, layer, sources, exact, slices, choice, room, gains)
     format = tuned.output_format(layer.name)
     fixed = room.array(exact.shape, format.dtype)
     read = [source.fixed for source in sources] if accumulators is None else [accumulators]
@@ -76,11 +77,11 @@ def tune_layer(tuned, layer, sources, choice, room):
     return tuned, Maps(exact=exact, fixed=fixed)
 
 
-def _choose(tuned, layer, sources, exact, slices, choice, room):
+def _choose(tuned, layer, sources, exact, slices, choice, room, gains):
     """The tuned network with the layer's integers and format, and its accumulators where the format was chosen."""
     output = choice.output or _widest_output(exact, slices, choice)
     if isinstance(layer, WEIGHTED):
-        tuned = _with_weights(tuned, layer, sources, output, choice)
+        tuned = _with_weights(tuned, layer, sources, output, choice, gains)
     else:
         tuned = replace(tuned, formats={**tuned.formats, layer.name: output})
     _check_accumulator(layer, sum_bits(tuned, layer))
@@ -95,11 +96,12 @@ def _choose(tuned, layer, sources, exact, slices, choice, room):
     return tuned, accumulators
 
 
-def _with_weights(tuned, layer, sources, output, choice):
+def _with_weights(tuned, layer, sources, output, choice, gains):
     """The tuned network with the integers of one layer, whose output format is still to be chosen."""
     formats = [tuned.output_format(name) for name in layer.inputs]
     if choice.weights is None:
-        bits, rounded = choice.weight_bits, round_weights(layer, sources, formats, choice.weight_bits, choice.method)
+        bits = choice.weight_bits
+        rounded = round_weights(layer, sources, formats, bits, choice.method, gains)
     else:
         bits, fl = choice.weights.bits, np.asarray(choice.weights.fl, dtype=np.int32)
         rounded = RoundedWeights(weight=given_weight(layer, choice.weights), weight_fl=fl, bias=layer.bias)

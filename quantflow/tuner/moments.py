@@ -69,11 +69,11 @@ def input_moments(layer, sources, formats):
     # float32's limits, and what varies is not lost beside a large mean.
     fl, centre = formats[0].fl, _centre(layer, sources[0].fixed)
     for images, places in _samples(layer, len(sources[0].exact)):
-        x = _unfold(layer, sources[0].fixed[images].astype(np.float32), places)
-        missing = weight @ (_unfold(layer, np.ldexp(sources[0].exact[images], fl), places) - x)
+        x = unfold(layer, sources[0].fixed[images].astype(np.float32), places)
+        missing = weight @ (unfold(layer, np.ldexp(sources[0].exact[images], fl), places) - x)
         for source, format in zip(sources[1:], formats[1:], strict=True):
             fixed = np.ldexp(source.fixed[images].astype(np.float32), fl - format.fl)
-            missing += _gathered(np.ldexp(source.exact[images], fl) - fixed, places).reshape(groups, rows, -1)
+            missing += gathered(np.ldexp(source.exact[images], fl) - fixed, places).reshape(groups, rows, -1)
         x -= centre[..., None].astype(np.float32)
         count += x.shape[2]
         mean += x.sum(axis=2, dtype=np.float64)
@@ -103,7 +103,7 @@ def _samples(layer, count):
         yield images, places
 
 
-def _unfold(layer, x, places):
+def unfold(layer, x, places):
     """The windows of the maps [n, C, H, W] at the output pixels `places` [n, P]: float32 [G, K, n * P]."""
     if isinstance(layer, Dense):
         return np.ascontiguousarray(x.reshape(len(x), -1).T)[None]
@@ -121,7 +121,7 @@ def _centre(layer, fixed):
     return np.repeat(channels, layer.weight[0, 0].size).reshape(layer.groups, -1)
 
 
-def _gathered(x, places):
+def gathered(x, places):
     """The maps [n, O, H, W] at the pixels `places` [n, P]: [O, n * P]."""
     flat = np.take_along_axis(x.reshape(*x.shape[:2], -1), places[:, None, :], axis=2)
     return flat.transpose(1, 0, 2).reshape(x.shape[1], -1)
