@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from quantflow import tuned_file
+from quantflow.bit_widths.search import EXCHANGES
 from quantflow.commands.console import JsonOption, console, examples, write_json, write_text
 from quantflow.commands.tuning import measure_report, show, tune_and_evaluate
+from quantflow.commands.widths import settle, wanted
 from quantflow.datasets import load_dataset
 from quantflow.importer import load_network
 from quantflow.page import check_installed
@@ -19,6 +21,9 @@ EXAMPLES = examples(
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 --per-channel -o tuned4/ --json tuned4.json",
     "quantflow tune lenet.onnx --calibration train.npz --method paper -o paper/",
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/ --report tuned.html",
+    "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --max-bytes 100000 -o small/",
+    "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --activation-bits auto --max-drop 0.5 "
+    "--layer-bits conv1=8/8 -o small/",
 )
 
 
@@ -38,8 +43,38 @@ def run(
         Path | None,
         typer.Option("--evaluate", help="npz file: `x`, and labels `y` for accuracy. Otherwise the calibration set."),
     ] = None,
-    activation_bits: Annotated[int, typer.Option(help="Bits of every feature map, 2 to 16.")] = 8,
-    weight_bits: Annotated[int, typer.Option(help="Bits of every weight, 2 to 16.")] = 8,
+    activation_bits: Annotated[
+        str, typer.Option(metavar="BITS", help="Bits of every feature map, 2 to 16; or auto: each its own, 4 to 8.")
+    ] = "8",
+    weight_bits: Annotated[
+        str, typer.Option(metavar="BITS", help="Bits of every weight, 2 to 16; or auto: each layer its own, 2 to 8.")
+    ] = "8",
+    layer_bits: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=W[/A]",
+            help="Bits of one layer's weights, and of its output; NAME=/A for an output or the network's input alone. "
+            "May be given again.",
+        ),
+    ] = None,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="For auto: lose at most so many points of top-1 accuracy (agreement without labels) against float, "
+            "on the quarter of the calibration images that is then not tuned on. Alone: the smallest network.",
+        ),
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(metavar="BYTES", help="For auto: of all weights and biases. The least noise in it.")
+    ] = None,
+    max_cycles: Annotated[
+        int | None, typer.Option(metavar="CYCLES", help="For auto: of one image on the machine of --board.")
+    ] = None,
+    board: Annotated[str | None, typer.Option(metavar="NAME", help="Board whose cycles --max-cycles counts.")] = None,
+    exchanges: Annotated[
+        int, typer.Option(metavar="COUNT", help="For auto: choices that are tried beside the best one at last.")
+    ] = EXCHANGES,
     method: Annotated[
         str,
         typer.Option(
@@ -65,12 +100,14 @@ def run(
     """Tune a network: choose fractional lengths layer by layer, and round."""
     if report is not None:
         check_installed()
+    limits = {"max_drop": max_drop, "max_bytes": max_bytes, "max_cycles": max_cycles}
+    widths = wanted(weight_bits, activation_bits, layer_bits, board=board, exchanges=exchanges, **limits)
     network = load_network(model)
     images = load_dataset(calibration, network.input_shape)
     test = images if evaluate_on is None else load_dataset(evaluate_on, network.input_shape)
-    bits = {"activation_bits": activation_bits, "weight_bits": weight_bits}
     choice = {"method": method, "per_channel": per_channel}
-    figures = {**choice, **tune_and_evaluate(network, images, test, output, **bits, **choice)}
+    bits, tuner, found = settle(network, images, widths, output, **choice)
+    figures = {**choice, **tune_and_evaluate(network, images, test, output, tuner=tuner, **bits, **choice), **found}
     if report is not None:
         figures["report"] = measure_report(tuned_file.load(output), figures, images, test, **choice)
     write_json(json, figures)

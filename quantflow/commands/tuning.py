@@ -13,15 +13,16 @@ from quantflow.tuning_report.survey import planned, survey
 from quantflow.wording import change, decibels, percent, sqnr
 
 
-def tune_and_evaluate(network, calibration, test, output, **options):
+def tune_and_evaluate(network, calibration, test, output, *, tuner=tune, **options):
     """Tune on the Dataset `calibration`, evaluate on `test`, save to the folder `output`: figures for JSON.
 
-    The folder keeps the figures, too, so that the next run into it can say what it changed.
+    `tuner` is called in place of `tune`. The folder keeps the figures, too, so that the next run into it can say
+    what it changed.
     """
     previous = previous_run(output)
     start = time.perf_counter()
     with progress(f"tuning on {len(calibration):,} images") as report:
-        quantized = tune(network, calibration.images, **options, progress=report)
+        quantized = tuner(network, calibration.images, **options, progress=report)
     seconds = time.perf_counter() - start
     with progress(f"evaluating on {len(test):,} images") as report:
         values = evaluate(quantized, test.images, test.labels, progress=report).to_json()

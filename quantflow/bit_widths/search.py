@@ -1,0 +1,220 @@
+"""The search that `quantflow tune --weight-bits auto` does: sensitivity, descent, measured exchanges.
+
+1. The sensitivities of all slots around the widest choice are measured (`sensitivity`).
+2. Greedy descent on what they predict (`descent`). With a limit on bytes or cycles it ends within the limit;
+   else the smallest network within `max_drop` is looked for, by bisection along the descent.
+3. The best uniform width within the same limits is measured, too: nothing worse is ever returned.
+4. The sensitivities of the weights are measured again, around the best choice; its neighbours (one slot up or
+   down, others fitted to the limits) are tuned for, the best predicted first, and kept where the figure itself
+   improves.
+
+The figure that is improved is the noise at the network's output on the held-out images, for agreement is too
+coarse on a few hundred of them; without a limit on cost, it is the size.
+"""
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+
+from quantflow.bit_widths.descent import Model
+from quantflow.bit_widths.problem import Problem
+from quantflow.bit_widths.sensitivity import Sensitivity, measure
+from quantflow.bit_widths.trials import Trial
+from quantflow.bit_widths.widths import WEIGHT
+from quantflow.errors import UserError
+
+EXCHANGES = 12  # neighbours that are tuned for, by default
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The outcome of a search."""
+
+    chosen: Trial
+    uniform: Trial | None  # the best uniform width of all free weights within the limits; None if there is none
+    widest: Trial
+    path: tuple[Trial, ...]  # all that were measured, from the largest to the smallest
+    sensitivity: Sensitivity  # around the widest choice
+    tunes: int  # runs of the tuner that measured a choice
+    known: int  # choices that a file had the figures of
+    interrupted: bool
+    seconds: float
+
+    def to_json(self):
+        trials = {name: getattr(self, name) for name in ("chosen", "uniform", "widest")}
+        plain = {name: getattr(self, name) for name in ("tunes", "known", "interrupted", "seconds")}
+        return {
+            **{name: None if trial is None else trial.to_json() for name, trial in trials.items()},
+            **plain,
+            "path": [trial.to_json() for trial in self.path],
+            "sensitivity": self.sensitivity.to_json(),
+        }
+
+
+@contextlib.contextmanager
+def quiet(title):
+    """A stage without display."""
+    yield lambda done, total, *what: None
+
+
+def search(problem, *, exchanges=EXCHANGES, stage=quiet):
+    """The best widths of a Problem: a Found.
+
+    `stage(title)` is a context manager that yields `report(done, total, *what)`, for progress. An interrupt
+    (Ctrl-C) during the exchanges ends the search with the best so far. Raises UserError, with the figure,
+    where the limits cannot be kept.
+    """
+    return _Search(problem, stage).run(exchanges)
+
+
+@dataclass(kw_only=True)
+class _State:
+    seen: dict = field(default_factory=dict)  # trials by their widths, as text
+    offset: float = 0.0  # bytes that trials have more than was estimated
+
+
+class _Search:
+    def __init__(self, problem: Problem, stage):
+        self.problem, self.limits, self.stage = problem, problem.limits, stage
+        self.state = _State()
+
+    def run(self, exchanges):
+        start, interrupted = time.perf_counter(), False
+        self.problem.check_machine()
+        widest = self.problem.space.widest()
+        with self.stage("sensitivity of each layer to each width") as report:
+            sensitivity, self.reference = measure(self.problem, widest, progress=report)
+        self.costs = self.problem.costs(self.reference)
+        first = self.trial(widest, "widest")
+        uniform = self.uniform()
+        best = self.better(uniform, self.within_cost(sensitivity) if self.limits.on_cost else self.bisect(sensitivity))
+        try:
+            best = self.exchange(best, sensitivity, exchanges)
+        except KeyboardInterrupt:
+            interrupted = True
+        if not self.limits.kept_by(best):
+            raise UserError(
+                f"no widths were found within --max-drop {self.limits.max_drop:g}: the best choice loses "
+                f"{best.drop:.2f} points on the {len(self.problem.held_out)} images held out"
+            )
+        return Found(
+            chosen=best,
+            uniform=uniform,
+            widest=first,
+            path=tuple(sorted(self.state.seen.values(), key=lambda trial: -trial.parameter_bytes)),
+            sensitivity=sensitivity,
+            **self.problem.counts,
+            interrupted=interrupted,
+            seconds=time.perf_counter() - start,
+        )
+
+    def trial(self, widths, what):
+        """The Trial of the widths; `what` says in the progress what they are."""
+        if str(widths) not in self.state.seen:
+            with self.stage(f"tuning choice {len(self.state.seen) + 1}: {what}") as report:
+                self.state.seen[str(widths)] = self.problem.evaluate(widths, report)
+        return self.state.seen[str(widths)]
+
+    def better(self, a, b):
+        """The better Trial of two: within the limits first, then by the figure; `a` may be None, and wins a tie."""
+        trials = [trial for trial in (a, b) if trial is not None]
+        return min(trials, key=lambda trial: (not self.limits.kept_by(trial), self.problem.figure(trial)))
+
+    def model(self, sensitivity):
+        """The Model for the descent, with the limit on bytes corrected by what trials had more than estimated."""
+        costs = list(self.costs)
+        if self.limits.max_bytes is not None:
+            costs[0] = (costs[0][0], costs[0][1] - self.state.offset)
+        return Model(sensitivity=sensitivity, costs=costs)
+
+    def cheap(self, trial):
+        """Whether the Trial keeps the limits on cost; where it does not, estimates are corrected."""
+        if self.limits.afford(trial.parameter_bytes, trial.cycles):
+            return True
+        if self.limits.max_bytes is not None:
+            more = trial.parameter_bytes - self.costs[0][0](trial.widths)
+            self.state.offset = max(self.state.offset, more)
+        return False
+
+    def uniform(self):
+        """The Trial of the widest uniform weights within the limits on cost; else the narrowest within the drop."""
+        best, kinds = None, {kind for kind, _ in self.problem.space.free}
+        if WEIGHT not in kinds:
+            return None
+        widths = sorted({bits for slot in self.problem.space.free for bits in self.problem.space.candidates[slot]})
+        model = self.model(None)
+        for bits in reversed(widths):
+            choice = self.problem.space.uniform(bits, widths[-1])
+            if self.limits.on_cost:
+                if model.within(choice) and self.cheap(trial := self.trial(choice, f"uniform {bits}-bit weights")):
+                    return trial
+            elif self.limits.kept_by(trial := self.trial(choice, f"uniform {bits}-bit weights")):
+                best = trial
+            else:
+                return best
+        return best
+
+    def within_cost(self, sensitivity):
+        """The Trial of the best predicted widths within the limits on cost."""
+        while True:
+            widths = self.model(sensitivity).solve(sensitivity.widths)
+            if widths is None:
+                raise UserError(self._too_tight())
+            if self.cheap(trial := self.trial(widths, "the descent's")):
+                return trial
+
+    def bisect(self, sensitivity):
+        """The Trial of the smallest widths along the descent that keep the drop."""
+        steps = list(self.model(sensitivity).descend(sensitivity.widths))
+        low, high = 0, len(steps)  # steps[low] keeps it, steps[high] does not
+        best = self.trial(steps[0], "the widest")
+        if not self.limits.kept_by(best):
+            return best
+        while high - low > 1:
+            middle = (low + high) // 2
+            trial = self.trial(steps[middle], f"{middle} of {len(steps)} moves down")
+            if self.limits.kept_by(trial):
+                best, low = trial, middle
+            else:
+                high = middle
+        return best
+
+    def exchange(self, best, sensitivity, count):
+        """The best Trial after `count` neighbours were measured, each kept where it is better."""
+        if not count or not self.limits.kept_by(best):
+            return best
+        around = sensitivity.around(best.widths, best.output_noise)
+        if any(kind == WEIGHT for kind, _ in self.problem.space.free):
+            with self.stage("sensitivity around the best choice") as report:
+                local, _ = measure(self.problem, best.widths, maps=False, progress=report)
+            around = around.updated(local)
+        for done in range(count):
+            widths = next((each for each in self._proposals(best, around) if str(each) not in self.state.seen), None)
+            if widths is None:
+                break
+            trial = self.trial(widths, f"exchange {done + 1} of {count}")
+            self.cheap(trial)  # corrects the estimate where it is not
+            best = self.better(best, trial)
+        return best
+
+    def _proposals(self, best, around):
+        """Widths to try beside the best ones, the most promising first."""
+        model = self.model(around)
+        if self.limits.on_cost:
+            solved = model.solve(best.widths)
+            return ([] if solved is None else [solved]) + model.neighbours(best.widths)
+        cost, now = self.costs[0][0], self.costs[0][0](best.widths)
+        lower = [each for each in model.neighbours(best.widths) if cost(each) < now]
+        return sorted(lower, key=lambda each: (model.predict(each) - model.predict(best.widths)) / (now - cost(each)))
+
+    def _too_tight(self):
+        """Why no widths are within the limits on cost."""
+        narrowest = self.problem.space.narrowest()
+        least = [cost(narrowest) for cost, _ in self.costs]
+        names = [name for name in ("max_bytes", "max_cycles") if getattr(self.limits, name) is not None]
+        parts = [
+            f"--{name.replace('_', '-')} {getattr(self.limits, name):,} where the narrowest widths take about {each:,}"
+            for name, each in zip(names, least, strict=True)
+            if each > getattr(self.limits, name) - 1
+        ]
+        return f"no widths keep the limits: {' and '.join(parts) or 'each alone can be kept, but not both'}"

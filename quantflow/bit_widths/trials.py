@@ -1,0 +1,115 @@
+"""Widths that were tuned for and measured, and the file that keeps them from one run to the next."""
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from quantflow import tuner
+from quantflow.bit_widths.widths import Widths
+from quantflow.errors import UserError
+
+FIGURES = ("parameter_bytes", "cycles", "agreement", "drop", "output_noise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One choice of widths, tuned, and measured on images that the tuning did not see."""
+
+    widths: Widths
+    parameter_bytes: int
+    cycles: int | None  # None without a machine, and where the network does not compile for it
+    agreement: float
+    drop: float  # points lost against float: of top-1 accuracy with labels, else of agreement
+    output_noise: float  # sum of squared errors of the network's output over that of its squares
+
+    @property
+    def output_sqnr_db(self):
+        """The same as a signal-to-noise ratio; None without noise."""
+        return -10 * math.log10(self.output_noise) if self.output_noise else None
+
+    def figures(self):
+        return {name: getattr(self, name) for name in FIGURES}
+
+    def to_json(self):
+        return {**self.widths.to_json(), **self.figures(), "output_sqnr_db": self.output_sqnr_db}
+
+
+class Trials:
+    """Figures by the digest of what they are of, in a file of JSON lines: a run that was cut off goes on from it.
+
+    Without a path they are kept in memory only. Lines that are not understood are passed over: the figures
+    are measured again.
+    """
+
+    def __init__(self, path=None):
+        self._path = None if path is None else Path(path)
+        self._known = {}
+        if self._path is not None and self._path.exists():
+            for line in self._read().splitlines():
+                self._take(line)
+
+    def get(self, key):
+        """The figures of the key, or None."""
+        return self._known.get(key)
+
+    def put(self, key, figures):
+        self._known[key] = figures
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"key": key, **figures}) + "\n")
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written: {error.strerror or error}") from None
+
+    def _read(self):
+        try:
+            return self._path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be read: {error.strerror or error}") from None
+
+    def _take(self, line):
+        try:
+            entry = json.loads(line)
+            figures = {name: entry[name] for name in FIGURES}
+            numbers = [value for name, value in figures.items() if name != "cycles" or value is not None]
+            if all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
+                self._known[str(entry["key"])] = figures
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return
+
+
+def digest(*parts):
+    """SHA-256 over networks, arrays, bytes and whatever JSON knows, as hexadecimal text."""
+    total = hashlib.sha256()
+    for part in parts:
+        _add(total, part)
+    return total.hexdigest()
+
+
+def _add(total, part):
+    if isinstance(part, np.ndarray):
+        total.update(f"{part.dtype} {part.shape}".encode())
+        total.update(np.ascontiguousarray(part).data)
+    elif isinstance(part, bytes):
+        total.update(part)
+    elif hasattr(part, "layers"):
+        total.update(f"{part.input_name} {part.input_shape}".encode())
+        for layer in part.layers:
+            total.update(type(layer).__name__.encode())
+            for name, value in sorted(vars(layer).items()):
+                total.update(name.encode())
+                _add(total, value if isinstance(value, np.ndarray) else repr(value))
+    else:
+        total.update(json.dumps(part, sort_keys=True, default=repr).encode())
+
+
+def tuner_digest():
+    """What the figures depend on beside the problem: the tuner's own source."""
+    files = sorted(Path(tuner.__file__).parent.glob("*.py"))
+    return digest(*(file.read_bytes() for file in files))
