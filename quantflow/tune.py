@@ -13,6 +13,7 @@ from quantflow.datasets import check_images
 from quantflow.errors import UserError
 from quantflow.given import quantize_given
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedNetwork
+from quantflow.tuner.checkpoint import Checkpoint, digest
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
 from quantflow.tuner.methods import find_method
 from quantflow.tuner.room import Room
@@ -29,6 +30,7 @@ def tune(
     per_channel=False,
     unsigned=False,
     memory=None,
+    checkpoint=None,
     progress=None,
     record=None,
 ):
@@ -49,14 +51,21 @@ def tune(
     chosen, and `calibration` may be None.
 
     `calibration` is float [N, C, H, W] as the network expects it. `activation_bits` and `weight_bits` are
-    2 to 16, for all layers or a dict by name, the network's input among the maps. `memory` is how many bytes
-    of maps may lie in memory, by default `room.MEMORY_BYTES`, the others lying in temporary files; it changes
-    no choice. `progress`, if given, is called as `progress(done, total, layer name)` after each layer, `record`
-    as `record(layer name, gains)` after each one whose weights were rounded: decibels of noise at its output,
-    relative to the float output before the activation, with "nearest" rounding and after each further step
-    (`tuner/gains.py`); None where there is no noise or no signal. The result's `tuning` says how it was made.
-    Raises UserError for other bit widths, methods and steps, unusable images, a layer that needs an accumulator
-    of more than 48 bits, and given formats that do not go together.
+    2 to 16, for all layers or a dict by name, the network's input among the maps. Changing no choice:
+
+    - `memory`: how many bytes of maps may lie in memory, by default `room.MEMORY_BYTES`; others lie in
+      temporary files.
+    - `checkpoint`: a folder that keeps the finished layers; the same call goes on from there after an
+      interruption. It stays until `remove_checkpoint`.
+    - `progress`: called as `progress(done, total, layer name)` after each layer, and as
+      `progress(0, total, sentence)` where a checkpoint was found.
+    - `record`: called as `record(layer name, gains)` after each layer whose weights were rounded, `gains` being
+      decibels of noise at its output, relative to the float output before the activation: with "nearest"
+      rounding and after each further step (`tuner/gains.py`), None where there is no noise or no signal.
+
+    The result's `tuning` says how it was made. Raises UserError for other bit widths, methods and steps,
+    unusable images, a layer that needs an accumulator of more than 48 bits, given formats that do not go
+    together, and a checkpoint that cannot be written.
     """
     found = find_method(method, steps, per_channel)
     if _all_given(network):
@@ -73,19 +82,34 @@ def tune(
         "calibration_images": len(calibration),
         "quantflow": _version(),
     }
+    kept = None
+    if checkpoint is not None:
+        kept = Checkpoint(checkpoint, digest(network, calibration, tuning), network.layers)
+        if progress is not None and kept.sentence:
+            progress(0, len(network.layers), kept.sentence)
     room, format = Room(memory), input_format(calibration, choices[network.input_name])
     tuned = QuantizedNetwork(network=network, input=format, layers={}, tuning=tuning)
     maps = {network.input_name: input_maps(calibration, format, room)}
     for done, layer in enumerate(network.layers, start=1):
-        sources = [maps[name] for name in layer.inputs]
-        gains = None if record is None else {}
-        tuned, maps[layer.name] = tune_layer(tuned, layer, sources, choices[layer.name], room, gains)
-        if gains:
-            record(layer.name, gains)
+        tuned, maps[layer.name] = _tune_layer(tuned, layer, maps, choices[layer.name], room, kept, record)
         _drop_unread(maps, network.layers[done:])
         if progress is not None:
             progress(done, len(network.layers), layer.name)
     return tuned
+
+
+def _tune_layer(tuned, layer, maps, choice, room, kept, record):
+    """As `tune_layer`, where nothing is kept of the layer in the Checkpoint `kept`, if there is one."""
+    gains, restored = {} if record is not None or kept is not None else None, None
+    if kept is not None:
+        tuned, restored = kept.restore(tuned, layer)
+    tuned, made = tune_layer(tuned, layer, [maps[name] for name in layer.inputs], choice, room, gains)
+    if kept is not None and restored is None:
+        kept.save(tuned, layer, gains)
+    gains = gains if restored is None else restored
+    if record is not None and gains:
+        record(layer.name, gains)
+    return tuned, made
 
 
 def _all_given(network):
