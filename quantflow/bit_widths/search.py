@@ -14,7 +14,7 @@ coarse on a few hundred of them; without a limit on cost, it is the size.
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from quantflow.bit_widths.descent import Model
 from quantflow.bit_widths.problem import Problem
@@ -67,41 +67,34 @@ def search(problem, *, exchanges=EXCHANGES, stage=quiet):
     return _Search(problem, stage).run(exchanges)
 
 
-@dataclass(kw_only=True)
-class _State:
-    seen: dict = field(default_factory=dict)  # trials by their widths, as text
-    offset: float = 0.0  # bytes that trials have more than was estimated
-
-
 class _Search:
     def __init__(self, problem: Problem, stage):
         self.problem, self.limits, self.stage = problem, problem.limits, stage
-        self.state = _State()
+        self.seen = {}  # trials by their widths, as text
+        self.more = 0  # bytes that trials have beyond what was estimated
+        self.costs, self.best = None, None
 
     def run(self, exchanges):
         start, interrupted = time.perf_counter(), False
         self.problem.check_machine()
         widest = self.problem.space.widest()
         with self.stage("sensitivity of each layer to each width") as report:
-            sensitivity, self.reference = measure(self.problem, widest, progress=report)
-        self.costs = self.problem.costs(self.reference)
+            sensitivity, reference = measure(self.problem, widest, progress=report)
+        self.costs = self.problem.costs(reference)
         first = self.trial(widest, "widest")
         uniform = self.uniform()
-        best = self.better(uniform, self.within_cost(sensitivity) if self.limits.on_cost else self.bisect(sensitivity))
+        found = self.within_cost(sensitivity) if self.limits.on_cost else self.bisect(sensitivity)
+        self.best = self.better(uniform, found)
         try:
-            best = self.exchange(best, sensitivity, exchanges)
+            self.exchange(sensitivity, exchanges)
         except KeyboardInterrupt:
             interrupted = True
-        if not self.limits.kept_by(best):
-            raise UserError(
-                f"no widths were found within --max-drop {self.limits.max_drop:g}: the best choice loses "
-                f"{best.drop:.2f} points on the {len(self.problem.held_out)} images held out"
-            )
+        self._check_drop()
         return Found(
-            chosen=best,
+            chosen=self.best,
             uniform=uniform,
             widest=first,
-            path=tuple(sorted(self.state.seen.values(), key=lambda trial: -trial.parameter_bytes)),
+            path=tuple(sorted(self.seen.values(), key=lambda trial: -trial.parameter_bytes)),
             sensitivity=sensitivity,
             **self.problem.counts,
             interrupted=interrupted,
@@ -110,10 +103,10 @@ class _Search:
 
     def trial(self, widths, what):
         """The Trial of the widths; `what` says in the progress what they are."""
-        if str(widths) not in self.state.seen:
-            with self.stage(f"tuning choice {len(self.state.seen) + 1}: {what}") as report:
-                self.state.seen[str(widths)] = self.problem.evaluate(widths, report)
-        return self.state.seen[str(widths)]
+        if str(widths) not in self.seen:
+            with self.stage(f"tuning choice {len(self.seen) + 1}: {what}") as report:
+                self.seen[str(widths)] = self.problem.evaluate(widths, report)
+        return self.seen[str(widths)]
 
     def better(self, a, b):
         """The better Trial of two: within the limits first, then by the figure; `a` may be None, and wins a tie."""
@@ -124,7 +117,7 @@ class _Search:
         """The Model for the descent, with the limit on bytes corrected by what trials had more than estimated."""
         costs = list(self.costs)
         if self.limits.max_bytes is not None:
-            costs[0] = (costs[0][0], costs[0][1] - self.state.offset)
+            costs[0] = (costs[0][0], costs[0][1] - self.more)
         return Model(sensitivity=sensitivity, costs=costs)
 
     def cheap(self, trial):
@@ -132,8 +125,7 @@ class _Search:
         if self.limits.afford(trial.parameter_bytes, trial.cycles):
             return True
         if self.limits.max_bytes is not None:
-            more = trial.parameter_bytes - self.costs[0][0](trial.widths)
-            self.state.offset = max(self.state.offset, more)
+            self.more = max(self.more, trial.parameter_bytes - self.costs[0][0](trial.widths))
         return False
 
     def uniform(self):
@@ -179,33 +171,39 @@ class _Search:
                 high = middle
         return best
 
-    def exchange(self, best, sensitivity, count):
-        """The best Trial after `count` neighbours were measured, each kept where it is better."""
-        if not count or not self.limits.kept_by(best):
-            return best
-        around = sensitivity.around(best.widths, best.output_noise)
+    def exchange(self, sensitivity, count):
+        """Measures `count` neighbours of the best Trial, each of which takes its place where it is better."""
+        if not count or not self.limits.kept_by(self.best):
+            return
+        around = sensitivity.around(self.best.widths, self.best.output_noise)
         if any(kind == WEIGHT for kind, _ in self.problem.space.free):
             with self.stage("sensitivity around the best choice") as report:
-                local, _ = measure(self.problem, best.widths, maps=False, progress=report)
+                local, _ = measure(self.problem, self.best.widths, maps=False, progress=report)
             around = around.updated(local)
         for done in range(count):
-            widths = next((each for each in self._proposals(best, around) if str(each) not in self.state.seen), None)
+            widths = next((each for each in self._proposals(around) if str(each) not in self.seen), None)
             if widths is None:
-                break
+                return
             trial = self.trial(widths, f"exchange {done + 1} of {count}")
-            self.cheap(trial)  # corrects the estimate where it is not
-            best = self.better(best, trial)
-        return best
+            self.cheap(trial)  # where it is not, estimates are corrected
+            self.best = self.better(self.best, trial)
 
-    def _proposals(self, best, around):
+    def _proposals(self, around):
         """Widths to try beside the best ones, the most promising first."""
-        model = self.model(around)
+        model, best = self.model(around), self.best.widths
         if self.limits.on_cost:
-            solved = model.solve(best.widths)
-            return ([] if solved is None else [solved]) + model.neighbours(best.widths)
-        cost, now = self.costs[0][0], self.costs[0][0](best.widths)
-        lower = [each for each in model.neighbours(best.widths) if cost(each) < now]
-        return sorted(lower, key=lambda each: (model.predict(each) - model.predict(best.widths)) / (now - cost(each)))
+            solved = model.solve(best)
+            return ([] if solved is None else [solved]) + model.neighbours(best)
+        cost, now = self.costs[0][0], self.costs[0][0](best)
+        lower = [each for each in model.neighbours(best) if cost(each) < now]
+        return sorted(lower, key=lambda each: (model.predict(each) - model.predict(best)) / (now - cost(each)))
+
+    def _check_drop(self):
+        if not self.limits.kept_by(self.best):
+            raise UserError(
+                f"no widths were found within --max-drop {self.limits.max_drop:g}: the best choice loses "
+                f"{self.best.drop:.2f} points on the {len(self.problem.held_out)} images held out"
+            )
 
     def _too_tight(self):
         """Why no widths are within the limits on cost."""
