@@ -10,10 +10,11 @@ from importlib import metadata
 
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 from quantflow.datasets import check_images
+from quantflow.digest import digest, tuner_digest
 from quantflow.errors import UserError
 from quantflow.given import quantize_given
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedNetwork
-from quantflow.tuner.checkpoint import Checkpoint, digest
+from quantflow.tuner.checkpoint import Checkpoint
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
 from quantflow.tuner.methods import find_method
 from quantflow.tuner.room import Room
@@ -84,7 +85,7 @@ def tune(
     }
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, digest(network, calibration, tuning), network.layers)
+        kept = Checkpoint(checkpoint, digest(network, calibration, tuning, tuner_digest()), network.layers)
         if progress is not None and kept.sentence:
             progress(0, len(network.layers), kept.sentence)
     room, format = Room(memory), input_format(calibration, choices[network.input_name])

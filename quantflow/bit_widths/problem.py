@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from quantflow.bit_widths.costs import Cycles, Machine, MemoryBytes, ParameterBytes, map_bytes
-from quantflow.bit_widths.trials import Trial, Trials, digest, tuner_digest
+from quantflow.bit_widths.trials import Trial, Trials
 from quantflow.bit_widths.widths import Space
 from quantflow.datasets import Dataset
+from quantflow.digest import digest, tuner_digest
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
 from quantflow.graph import Network
@@ -68,9 +69,10 @@ class Problem:
         kept = [index for index in range(len(calibration)) if index not in range(len(calibration))[judge]]
         return cls(network=network, images=_part(calibration, kept), held_out=_part(calibration, judge), **fields)
 
-    def tune(self, widths, progress=None):
-        """The network tuned for these Widths on the images that are tuned on."""
-        return tune(self.network, self.images.images, **widths.to_json(), **self.options, progress=progress)
+    def tune(self, widths, progress=None, **options):
+        """The network tuned for these Widths on the images that are tuned on, by further `options` of `tune`."""
+        options |= self.options
+        return tune(self.network, self.images.images, **widths.to_json(), **options, progress=progress)
 
     def evaluate(self, widths, progress=None):
         """The Trial of these Widths: tuned and measured, or known from before. Progress as `tune`'s."""
@@ -141,7 +143,8 @@ class Problem:
         machine = None if self.machine is None else repr(self.machine)
         labels = None if self.held_out.labels is None else self.held_out.labels.tolist()
         images = (self.images.images, self.held_out.images)
-        return digest(self.network, *images, labels, self.options, machine, tuner_digest())
+        options = {name: value for name, value in self.options.items() if name != "memory"}  # which changes no choice
+        return digest(self.network, *images, labels, options, machine, tuner_digest())
 
 
 def _part(dataset, index):

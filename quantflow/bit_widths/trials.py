@@ -1,14 +1,10 @@
 """Widths that were tuned for and measured, and the file that keeps them from one run to the next."""
 
-import hashlib
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from quantflow import tuner
 from quantflow.bit_widths.widths import Widths
 from quantflow.errors import UserError
 
@@ -82,34 +78,3 @@ class Trials:
                 self._known[str(entry["key"])] = figures
         except (ValueError, TypeError, KeyError, RecursionError):
             return
-
-
-def digest(*parts):
-    """SHA-256 over networks, arrays, bytes and whatever JSON knows, as hexadecimal text."""
-    total = hashlib.sha256()
-    for part in parts:
-        _add(total, part)
-    return total.hexdigest()
-
-
-def _add(total, part):
-    if isinstance(part, np.ndarray):
-        total.update(f"{part.dtype} {part.shape}".encode())
-        total.update(np.ascontiguousarray(part).data)
-    elif isinstance(part, bytes):
-        total.update(part)
-    elif hasattr(part, "layers"):
-        total.update(f"{part.input_name} {part.input_shape}".encode())
-        for layer in part.layers:
-            total.update(type(layer).__name__.encode())
-            for name, value in sorted(vars(layer).items()):
-                total.update(name.encode())
-                _add(total, value if isinstance(value, np.ndarray) else repr(value))
-    else:
-        total.update(json.dumps(part, sort_keys=True, default=repr).encode())
-
-
-def tuner_digest():
-    """What the figures depend on beside the problem: the tuner's own source."""
-    files = sorted(Path(tuner.__file__).parent.glob("*.py"))
-    return digest(*(file.read_bytes() for file in files))

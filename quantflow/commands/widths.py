@@ -133,10 +133,10 @@ class _Final:
         problem = self._problem
         kept = sorted(filter(problem.limits.kept_by, self._found.path), key=self._order)
         for trial in kept[:FINAL_ATTEMPTS]:
-            quantized = tune(network, images, **trial.widths.to_json(), **problem.options, progress=progress)
+            quantized = tune(network, images, **trial.widths.to_json(), **options | problem.options, progress=progress)
             if problem.affords(quantized):
                 return quantized
-        return problem.tune(self._found.chosen.widths, progress)
+        return problem.tune(self._found.chosen.widths, progress, **options)
 
     def _order(self, trial):
         return trial != self._found.chosen, self._problem.figure(trial)

@@ -4,12 +4,11 @@ The folder holds `digest`, of all that the choices depend on, and for each finis
 choices: integers, their format, and what its steps gave. Maps are not kept: they are computed again.
 """
 
-import hashlib
 import json
 import os
 import re
 import secrets
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,31 +104,6 @@ def remove_checkpoint(folder):
                 folder.rmdir()
     except OSError as error:
         raise _unwritable(folder, error) from None
-
-
-def digest(*values):
-    """A digest of anything made of dataclasses, arrays, dicts, sequences, texts and numbers."""
-    found = hashlib.sha256()
-    _update(found, values)
-    return found.hexdigest()
-
-
-def _update(found, value):
-    if isinstance(value, np.ndarray):
-        found.update(f"array {value.dtype} {value.shape};".encode())
-        found.update(np.ascontiguousarray(value))
-    elif is_dataclass(value):
-        found.update(f"{type(value).__name__};".encode())
-        _update(found, {field.name: getattr(value, field.name) for field in fields(value)})
-    elif isinstance(value, dict):
-        found.update(b"dict;")
-        _update(found, [*value, *value.values()])
-    elif isinstance(value, list | tuple):
-        found.update(f"sequence {len(value)};".encode())
-        for each in value:
-            _update(found, each)
-    else:
-        found.update(f"{value!r};".encode())
 
 
 def _remove_files(folder):
