@@ -2,16 +2,12 @@
 
 import numpy as np
 
-from quantflow.windows import windows
+from quantflow.windows import folded
 
 
 def max_pool(layer, x, least):
     """Maximum over the window's taps inside the map, `least` being at most every value."""
-    taps = windows(x, layer.window, fill=least)
-    output = taps[:, :, 0, 0].copy()
-    for row, column in np.ndindex(*layer.window.kernel):
-        np.maximum(output, taps[:, :, row, column], out=output)
-    return output
+    return folded(x, layer.window, np.maximum, least)
 
 
 def pad(layer, x, value):

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from quantflow.graph import Window
-from quantflow.windows import windows
+from quantflow.windows import folded, spans, windows
 
-
-@pytest.mark.parametrize(
+WINDOWS = pytest.mark.parametrize(
     "window",
     [
         Window(kernel=(1, 1)),
@@ -19,6 +18,9 @@ from quantflow.windows import windows
         Window(kernel=(2, 3), stride=(2, 1), padding=(2, 3, 1, 0), dilation=(5, 3)),
     ],
 )
+
+
+@WINDOWS
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.int8])
 def test_each_tap_is_the_padded_maps_pixel(window, dtype):
     x = np.random.default_rng(1).integers(-100, 100, (2, 3, 7, 7)).astype(dtype)
@@ -59,3 +61,28 @@ def test_the_view_cannot_be_written_through():
     result = windows(np.zeros((1, 1, 3, 3)), Window(kernel=(2, 2)), 0)
     with pytest.raises(ValueError, match="read-only"):
         result[...] = 1
+
+
+@WINDOWS
+def test_spans_are_the_places_where_a_tap_is_inside(window):
+    for axis, size in ((0, 7), (1, 7), (0, 9), (1, 12)):
+        count = window.output_size(size, size)[axis]
+        found = spans(window, axis, size)
+        assert len(found) == window.kernel[axis]
+        for tap, (places, read) in enumerate(found):
+            reads = [
+                (place, place * window.stride[axis] + tap * window.dilation[axis] - window.padding[axis])
+                for place in range(count)
+            ]
+            inside = [(place, row) for place, row in reads if 0 <= row < size]
+            assert list(zip(range(count)[places], range(size)[read], strict=True)) == inside
+
+
+@WINDOWS
+@pytest.mark.parametrize("combine, start", [(np.maximum, -128), (np.add, 0)])
+def test_folding_combines_the_taps_inside(window, combine, start):
+    x = np.random.default_rng(4).integers(-10, 10, (2, 3, 7, 7)).astype(np.int8)
+    result = folded(x, window, combine, start)
+    assert result.dtype == np.int8
+    expected = combine.reduce(windows(x, window, start), axis=(2, 3), dtype=np.int8)
+    np.testing.assert_array_equal(result, expected)
