@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from quantflow.bit_widths import Limits, Problem, search
+from quantflow.bit_widths import Limits, Problem, search, tune_chosen
 from quantflow.bit_widths.costs import Machine
 from quantflow.bit_widths.search import EXCHANGES
 from quantflow.bit_widths.trials import Trials
@@ -14,7 +14,6 @@ from quantflow.wording import count, decibels, percent
 
 AUTO = "auto"
 TRIALS = "bit_widths.jsonl"  # beside the tuned network: what a search has measured
-FINAL_ATTEMPTS = 5  # choices that are tuned on all images before one that is within its limits is kept as it was
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,30 +115,11 @@ def settle(network, calibration, wanted_, output, **options):
     show_search(problem, found)
     held_out = {"held_out_images": len(problem.held_out), "limits": vars(wanted_.limits)}
     figures = {"bit_widths": found.to_json() | held_out, "path": [trial.to_json() for trial in found.path]}
-    return {}, _Final(problem, found), figures
 
+    def tuner(_, images, *, progress=None, **options):
+        return tune_chosen(problem, found, images, progress)
 
-class _Final:
-    """Stands in for `tune`: the chosen widths on all images.
-
-    With more images a bias may take a bit more. Where that breaks a limit the next best choice is taken, at
-    last the chosen one as it was measured.
-    """
-
-    def __init__(self, problem, found):
-        self._problem, self._found = problem, found
-
-    def __call__(self, network, images, *, progress=None, **options):
-        problem = self._problem
-        kept = sorted(filter(problem.limits.kept_by, self._found.path), key=self._order)
-        for trial in kept[:FINAL_ATTEMPTS]:
-            quantized = tune(network, images, **trial.widths.to_json(), **options | problem.options, progress=progress)
-            if problem.affords(quantized):
-                return quantized
-        return problem.tune(self._found.chosen.widths, progress, **options)
-
-    def _order(self, trial):
-        return trial != self._found.chosen, self._problem.figure(trial)
+    return {}, tuner, figures
 
 
 def show_search(problem, found):
