@@ -101,9 +101,7 @@ def accumulator_bits(quantized_layer, input_format, residual=None):
     As x may be 0, every partial sum in any order lies in [low, high], since each further product widens the
     interval; the bias alone, and the sums with the bias added first or last, are covered too.
     """
-    weight = quantized_layer.weight.reshape(len(quantized_layer.weight), -1).astype(np.int64)
-    positive = np.maximum(weight, 0).sum(axis=1)
-    negative = np.minimum(weight, 0).sum(axis=1)
+    positive, negative = quantized_layer.weight_sums
     high = positive * input_format.max + negative * input_format.min
     low = positive * input_format.min + negative * input_format.max
     if residual is not None:
@@ -164,7 +162,7 @@ def _aligned(quantized, layer, *maps):
 
 
 def _shifted_left(x, shift):
-    return x * np.ldexp(x.dtype.type(1), shift)
+    return x * np.ldexp(x.dtype.type(1), shift) if np.any(shift) else x
 
 
 def _average(quantized, layer, x):

@@ -8,13 +8,16 @@ from quantflow import moves
 from quantflow.accumulation import accumulate, requantize
 from quantflow.arithmetic import quantize
 from quantflow.graph import MaxPool, Pad, Reshape, Slice
+from quantflow.threads import each
 
-BATCH_BYTES = 64 << 20  # working memory of one batch in one layer
+BATCH_BYTES = 32 << 20  # working memory of one batch in one layer; each thread has its own
 
 
 def run(quantized, images, keep=True):
-    """Quantize `images` (float [N, C, H, W]) with the input format, then `run_integers`."""
-    return run_integers(quantized, quantize(images, quantized.input), keep)
+    """Quantize `images` (float [N, C, H, W]) with the input format, then as `run_integers`."""
+    images = np.asarray(images)
+    _check_shape(quantized, images)
+    return _run(quantized, len(images), lambda batch: quantize(images[batch], quantized.input), keep)
 
 
 def run_integers(quantized, q_images, keep=False):
@@ -25,16 +28,26 @@ def run_integers(quantized, q_images, keep=False):
     last layer only, in bounded memory. Raises ValueError for images of another shape or out of range.
     """
     q_images = np.asarray(q_images)
-    _check_images(quantized, q_images)
+    _check_shape(quantized, q_images)
+    if not np.issubdtype(q_images.dtype, np.integer):
+        raise ValueError(f"quantized images are integers, not {q_images.dtype}")
+    return _run(quantized, len(q_images), q_images.__getitem__, keep)
+
+
+def _run(quantized, count, read, keep):
+    """As `run_integers`, `read` giving the integers of a slice of the `count` images."""
     network = quantized.network
     last = network.layers[-1].name
     names = [network.input_name, *(layer.name for layer in network.layers)] if keep else [last]
     shapes = {network.input_name: network.input_shape, **{layer.name: layer.output_shape for layer in network.layers}}
-    results = {name: np.empty((len(q_images), *shapes[name]), np.int32) for name in names}
-    for batch in batches(len(q_images), max(map(working_bytes, network.layers))):
-        maps = _run_batch(quantized, q_images[batch], names)
+    results = {name: np.empty((count, *shapes[name]), np.int32) for name in names}
+
+    def run_batch(batch):
+        maps = _maps(quantized, read(batch), names)
         for name in names:
             results[name][batch] = maps[name]
+
+    each(run_batch, batches(count, max(map(working_bytes, network.layers))))
     return results
 
 
@@ -61,8 +74,9 @@ def batches(count, image_bytes):
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _run_batch(quantized, x, names):
+def _maps(quantized, x, names):
     """The maps in `names` for one batch; an inner map is dropped after its last reader."""
+    _check_range(quantized, x)
     network = quantized.network
     last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
     maps = {network.input_name: x.astype(np.float32)}
@@ -83,12 +97,13 @@ _MOVES = {
 }
 
 
-def _check_images(quantized, q_images):
+def _check_shape(quantized, images):
     shape = quantized.network.input_shape
-    if q_images.ndim != 4 or q_images.shape[1:] != tuple(shape) or not len(q_images):
-        raise ValueError(f"images are [N, {', '.join(map(str, shape))}] with N >= 1, not {list(q_images.shape)}")
-    if not np.issubdtype(q_images.dtype, np.integer):
-        raise ValueError(f"quantized images are integers, not {q_images.dtype}")
+    if images.ndim != 4 or images.shape[1:] != tuple(shape) or not len(images):
+        raise ValueError(f"images are [N, {', '.join(map(str, shape))}] with N >= 1, not {list(images.shape)}")
+
+
+def _check_range(quantized, q_images):
     low, high = int(q_images.min()), int(q_images.max())
     if low < quantized.input.min or high > quantized.input.max:
         raise ValueError(f"quantized images lie in {quantized.input.min} to {quantized.input.max}, not {low} to {high}")

@@ -5,6 +5,7 @@ A layer has weights (Convolution, Dense), or it has none but makes values that n
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -46,6 +47,12 @@ class QuantizedLayer:
     bias: np.ndarray = field(repr=False)  # int64 [O], at the accumulator's fractional length
     shift: np.ndarray  # int32 [O], to the right where positive
     output: Format
+
+    @cached_property
+    def weight_sums(self):
+        """Sums of each output channel's positive and of its negative weights: int64 [O] both."""
+        weight = self.weight.reshape(len(self.weight), -1).astype(np.int64)
+        return np.maximum(weight, 0).sum(axis=1), np.minimum(weight, 0).sum(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -1,0 +1,35 @@
+"""Independent pieces of work on all cores: numpy lets other threads run while it computes.
+
+BLAS, which would use all cores for one multiplication, gets one for each of these threads meanwhile: maps are cut
+into batches whose matrices are too small to be shared. How many threads there are is what BLAS was given, by
+OMP_NUM_THREADS say.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+from threadpoolctl import ThreadpoolController
+
+
+def each(function, items):
+    """[function(item) for item in items], several at a time; what a function raises is raised here.
+
+    Within `function` further calls take one item after the other.
+    """
+    items = list(items)
+    threads = min(thread_count(), len(items))
+    if threads < 2:
+        return [function(item) for item in items]
+    with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(function, items))
+
+
+def thread_count():
+    """How many threads BLAS may use now: 1 within `each`."""
+    return max((library["num_threads"] for library in _blas().info()), default=os.cpu_count() or 1)
+
+
+@lru_cache
+def _blas():
+    return ThreadpoolController().select(user_api="blas")

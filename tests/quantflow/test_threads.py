@@ -1,0 +1,59 @@
+"""Work on several threads gives what one gives, in order, with BLAS on one thread meanwhile."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from quantflow import float_engine, integer_engine, threads
+from quantflow.threads import each, thread_count
+from tests.quantflow.networks import every_kind
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    counts = iter([2])
+    monkeypatch.setattr(threads, "thread_count", lambda: next(counts, 1))
+
+
+def test_two_items_run_at_the_same_time_and_come_in_order(two_threads):
+    met = threading.Barrier(2, timeout=10)
+
+    def meet(item):
+        met.wait()
+        return item, threading.get_ident()
+
+    (first, one), (second, other) = each(meet, "ab")
+    assert (first, second) == ("a", "b") and one != other
+
+
+def test_one_thread_is_the_caller(monkeypatch):
+    monkeypatch.setattr(threads, "thread_count", lambda: 1)
+    assert each(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
+    assert each(lambda item: item, []) == []
+
+
+def test_blas_has_one_thread_within_and_its_own_count_behind(two_threads):
+    before = thread_count()
+    assert each(lambda _: thread_count(), range(3)) == [1, 1, 1]
+    assert thread_count() == before
+
+
+def test_an_exception_comes_out(two_threads):
+    def fail(item):
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        each(fail, range(4))
+
+
+def test_engines_give_the_same_on_several_threads(monkeypatch):
+    graph = every_kind(3)
+    images, network = graph.images(9), graph.quantized.network
+    monkeypatch.setattr(threads, "thread_count", lambda: 1)
+    integers, floats = integer_engine.run(graph.quantized, images), float_engine.run(network, images, batch=2)
+    monkeypatch.setattr(integer_engine, "BATCH_BYTES", 1)
+    monkeypatch.setattr(threads, "thread_count", lambda: 4)
+    found = integer_engine.run(graph.quantized, images)
+    assert all(np.array_equal(integers[name], found[name]) for name in integers)
+    np.testing.assert_array_equal(float_engine.run(network, images, batch=2), floats)
