@@ -11,15 +11,20 @@ from quantflow.commands.console import JsonOption, console, examples, write_json
 from quantflow.commands.tuning import measure_report, show, tune_and_evaluate
 from quantflow.commands.widths import settle, wanted
 from quantflow.datasets import load_dataset
+from quantflow.errors import UserError
 from quantflow.importer import load_network
 from quantflow.page import check_installed
+from quantflow.tuner.methods import STEPS
+from quantflow.tuner.room import MEMORY_BYTES
 from quantflow.tuning_report import render
 
 NAME = "tune"
+CHECKPOINT = ".partial"  # in the output folder: the finished layers of a tuning that is under way
 EXAMPLES = examples(
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 --per-channel -o tuned4/ --json tuned4.json",
     "quantflow tune lenet.onnx --calibration train.npz --method paper -o paper/",
+    "quantflow tune lenet.onnx --calibration train.npz --unsigned --without refinement -o unsigned/",
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/ --report tuned.html",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --max-bytes 100000 -o small/",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --activation-bits auto --max-drop 0.5 "
@@ -87,6 +92,28 @@ def run(
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="One weight fractional length per output channel, not per layer.")
     ] = False,
+    unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--unsigned",
+            help="Maps without negative values, behind a ReLU say, have no sign bit: twice the resolution. "
+            "The hardware does not take them yet.",
+        ),
+    ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STEP", help=f"Leave out a step of the method default: {', '.join(STEPS)}. May be given again."
+        ),
+    ] = None,
+    memory: Annotated[
+        float,
+        typer.Option(
+            metavar="GIB",
+            help="Memory for feature maps; what is beyond lies in temporary files (in TMPDIR). The choices are the "
+            "same. The network itself and the work on one batch take some more.",
+        ),
+    ] = MEMORY_BYTES / (1 << 30),
     report: Annotated[
         Path | None,
         typer.Option(
@@ -97,17 +124,22 @@ def run(
     ] = None,
     json: JsonOption = None,
 ):
-    """Tune a network: choose fractional lengths layer by layer, and round."""
+    """Tune a network: choose fractional lengths layer by layer, and round.
+
+    Interrupted, the same command goes on from the layers that are finished.
+    """
     if report is not None:
         check_installed()
     limits = {"max_drop": max_drop, "max_bytes": max_bytes, "max_cycles": max_cycles}
     widths = wanted(weight_bits, activation_bits, layer_bits, board=board, exchanges=exchanges, **limits)
+    choice = {"method": method, "steps": _steps(method, without), "per_channel": per_channel, "unsigned": unsigned}
+    choice["memory"] = _memory(memory)
     network = load_network(model)
     images = load_dataset(calibration, network.input_shape)
     test = images if evaluate_on is None else load_dataset(evaluate_on, network.input_shape)
-    choice = {"method": method, "per_channel": per_channel}
     bits, tuner, found = settle(network, images, widths, output, **choice)
-    figures = {**choice, **tune_and_evaluate(network, images, test, output, tuner=tuner, **bits, **choice), **found}
+    tuning = {"tuner": tuner, "checkpoint": output / CHECKPOINT, **bits, **choice}
+    figures = {**choice, **tune_and_evaluate(network, images, test, output, **tuning), **found}
     if report is not None:
         figures["report"] = measure_report(tuned_file.load(output), figures, images, test, **choice)
     write_json(json, figures)
@@ -117,3 +149,22 @@ def run(
     console.print(f"tuned network in {output}", markup=False, highlight=False)
     if report is not None:
         console.print(f"report in {report}", markup=False, highlight=False)
+
+
+def _steps(method, without):
+    """The steps that are left; None where none is left out."""
+    if not without:
+        return None
+    if method != "default":
+        raise UserError(f"--without leaves out a step of the method default; {method} has none")
+    for step in without:
+        if step not in STEPS:
+            raise UserError(f"--without leaves out one of {', '.join(STEPS)}, not {step}")
+    return [step for step in STEPS if step not in without]
+
+
+def _memory(gibibytes):
+    """In bytes."""
+    if not 0 <= gibibytes < float("inf"):
+        raise UserError(f"--memory is a number of GiB, at least 0, not {gibibytes}")
+    return int(gibibytes * (1 << 30))

@@ -1,36 +1,73 @@
 """What `tune` and `demo` share: tuning with its figures, the comparison with the run before, and the report."""
 
+import contextlib
 import time
+
+import typer
 
 from quantflow import tuned_file
 from quantflow.commands.console import add_row, console, errors, progress, table, write_json
+from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
 from quantflow.tables import CHOICES, NOISE, accuracy, choice_cells, noise_cells
 from quantflow.tune import tune
+from quantflow.tuner.checkpoint import remove_checkpoint
 from quantflow.tuning_report.histograms import IMAGES, histograms
 from quantflow.tuning_report.previous import FIGURES, difference, digest, previous_run
 from quantflow.tuning_report.survey import planned, survey
 from quantflow.wording import change, decibels, percent, sqnr
 
 
-def tune_and_evaluate(network, calibration, test, output, *, tuner=tune, **options):
+def tune_and_evaluate(network, calibration, test, output, *, tuner=tune, checkpoint=None, **options):
     """Tune on the Dataset `calibration`, evaluate on `test`, save to the folder `output`: figures for JSON.
 
     `tuner` is called in place of `tune`. The folder keeps the figures, too, so that the next run into it can say
-    what it changed.
+    what it changed. With a `checkpoint`, a folder, an interruption says that the same command goes on from there,
+    and ends with exit code 130; the folder is gone in the end.
     """
-    previous = previous_run(output)
+    previous, steps = previous_run(output), {}
     start = time.perf_counter()
-    with progress(f"tuning on {len(calibration):,} images") as report:
-        quantized = tuner(network, calibration.images, **options, progress=report)
-    seconds = time.perf_counter() - start
-    with progress(f"evaluating on {len(test):,} images") as report:
-        values = evaluate(quantized, test.images, test.labels, progress=report).to_json()
-    tuned_file.save(quantized, output)
+    with _resumable(checkpoint):
+        with progress(f"tuning on {len(calibration):,} images") as report:
+            said = {"progress": _announced(report), "record": steps.__setitem__, "checkpoint": checkpoint}
+            quantized = tuner(network, calibration.images, **options, **said)
+        seconds = time.perf_counter() - start
+        with progress(f"evaluating on {len(test):,} images") as report:
+            values = evaluate(quantized, test.images, test.labels, progress=report).to_json()
+        tuned_file.save(quantized, output)
     times = {"seconds": seconds, "evaluation_seconds": time.perf_counter() - start - seconds}
-    figures = {**values, **times, "network_sha256": digest(output)}
+    layers = [layer | {"steps": steps.get(layer["name"])} for layer in values["layers"]]
+    figures = {**values, "layers": layers, **times, "network_sha256": digest(output)}
     write_json(output / FIGURES, figures)
     return figures | {"previous": None if previous is None else difference(previous, quantized, figures)}
+
+
+@contextlib.contextmanager
+def _resumable(checkpoint):
+    """Says how to go on where the work in it is interrupted; what is kept for that goes once it is done, or refused."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint is None:
+            raise
+        text = f"interrupted; the same command goes on from the layers that are finished, kept in {checkpoint}"
+        errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(130) from None
+    except UserError:
+        remove_checkpoint(checkpoint)
+        raise
+    remove_checkpoint(checkpoint)
+
+
+def _announced(report):
+    """`report`, with what `tune` says before its first layer as a line of its own."""
+
+    def announce(done, total, what):
+        if done == 0:
+            errors.print(what, markup=False, highlight=False, soft_wrap=True)
+        report(done, total)
+
+    return announce
 
 
 def measure_report(quantized, figures, calibration, test, *, method, steps=None, **options):
@@ -72,10 +109,11 @@ def layer_table(figures):
 def step_table(layers):
     """One row a layer: the noise at its output, relative to the float output, after each of the method's steps."""
     steps = list(dict.fromkeys(step for layer in layers for step in layer.get("steps") or ()))
-    rows = table("noise after", *steps, title="\nNoise at each layer's output, relative to float, as the steps come in")
+    title = "\nNoise at each layer's output in dB, relative to float, as the steps come in"
+    rows = table("layer", *(step.replace("-", "-\n") for step in steps), title=title)
     for layer in layers:
         if layer.get("steps"):
-            add_row(rows, layer["name"], *(decibels(layer["steps"].get(step)) for step in steps))
+            add_row(rows, layer["name"], *(decibels(layer["steps"].get(step)).removesuffix(" dB") for step in steps))
     return rows
 
 

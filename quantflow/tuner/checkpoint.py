@@ -95,7 +95,9 @@ class Checkpoint:
 
 
 def remove_checkpoint(folder):
-    """Remove a checkpoint's files, and its folder if that holds nothing else."""
+    """Remove a checkpoint's files, and its folder if that holds nothing else; None is none."""
+    if folder is None:
+        return
     folder = Path(folder)
     try:
         if (folder / DIGEST).is_file():

@@ -1,13 +1,16 @@
 """`quantflow tune` as a user meets it: the tables, the report, what the run before had."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 
-from quantflow import lenet
-from quantflow.commands import tuning
-from quantflow.tuner.methods import METHODS
+from quantflow import lenet, tuned_file
+from quantflow import tune as tune_module
+from quantflow.errors import UserError
+from quantflow.tuner.methods import METHODS, STEPS
 from tests.quantflow.test_cli import refused, run
 
 
@@ -54,9 +57,99 @@ def test_a_missing_package_is_said_before_the_work(tmp_path, digits, capsys, mon
 
 
 def test_steps_are_shown_where_they_are_known(tmp_path, digits, capsys):
-    figures = tune(tmp_path, digits, "--method", "paper")
-    capsys.readouterr()
-    figures["layers"][0]["steps"] = {"nearest": -12.34, "better": -23.46}
-    tuning.show(figures)
+    figures = tune(tmp_path, digits, "--weight-bits", 4)
     text = capsys.readouterr().out
-    assert all(part in text for part in ("noise after", "nearest", "-12.3 dB", "-23.5 dB"))
+    for layer in figures["layers"]:
+        assert list(layer["steps"])[:2] == ["nearest", "squared-error"] and len(layer["steps"]) == 1 + len(STEPS)
+        assert all(f" {decibels:.1f}" in text for decibels in layer["steps"].values())
+    words = {part for step in STEPS for part in (*step.split("-"), "nearest")}
+    assert all(word in text.split("Noise at each layer's output")[1] for word in words)
+    figures = tune(tmp_path, digits, "--method", "paper")
+    assert [list(layer["steps"]) for layer in figures["layers"]] == [["nearest"]] * 5
+
+
+def test_options_reach_the_tuner(tmp_path, digits):
+    figures = tune(tmp_path, digits, "--unsigned", "--without", "refinement", "--without", "least-squares")
+    kept = ["squared-error", "output-error", "compensation", "bias-correction"]
+    assert (figures["unsigned"], figures["steps"], figures["memory"]) == (True, kept, 4 << 30)
+    tuning = tuned_file.load(tmp_path / "t").tuning
+    assert (tuning["unsigned"], tuning["steps"], tuning["calibration_images"]) == (True, kept, 6)
+    assert not any(layer["activation_signed"] for layer in figures["layers"][:-1])
+    assert set(figures["layers"][0]["steps"]) == {"nearest", *kept}
+
+
+def test_the_report_is_of_the_same_options(tmp_path, digits):
+    left = [step for step in STEPS if step != "compensation"]
+    options = ("--unsigned", "--without", "compensation", "--report", tmp_path / "r.html", "--memory", 0)
+    found = tune(tmp_path, digits, *options)["report"]
+    assert [entry["steps"] for entry in found["steps"]] == [left[:count] for count in range(len(left) + 1)]
+    assert [entry["chosen"] for entry in found["steps"]] == [False] * len(left) + [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--without", "refining"), "--without leaves out one of squared-error, .*, bias-correction, not refining$"),
+        (("--without", "refinement", "--method", "mse"), "leaves out a step of the method default; mse has none$"),
+        (("--memory", -1), "--memory is a number of GiB, at least 0, not -1.0$"),
+        (("--memory", "inf"), "--memory is a number of GiB, at least 0, not inf$"),
+        (("--memory", "nan"), "--memory is a number of GiB, at least 0, not nan$"),
+    ],
+)
+def test_refuses_options_that_mean_nothing(options, sentence, tmp_path, digits, capsys):
+    arguments = ("--calibration", digits, "-o", tmp_path / "t", *options)
+    assert re.search(sentence, refused(capsys, "tune", lenet.model_path(), *arguments))
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """A function: from now on, the tuner is interrupted, or refuses, at the layer fc1; until it is called again."""
+    tune_layer = tune_module.tune_layer
+
+    def at_fc1(error):
+        def watched(tuned, layer, *arguments):
+            if layer.name == "fc1" and error is not None:
+                raise error
+            return tune_layer(tuned, layer, *arguments)
+
+        monkeypatch.setattr(tune_module, "tune_layer", watched)
+
+    return at_fc1
+
+
+def test_an_interrupted_command_goes_on(tmp_path, digits, capsys, cut_off):
+    plain = tune(tmp_path, digits, "--weight-bits", 4)
+    tuned = (tmp_path / "t" / "network.json").read_bytes()
+    shutil.rmtree(tmp_path / "t")
+    capsys.readouterr()
+    cut_off(KeyboardInterrupt())
+    arguments = ("--calibration", digits, "-o", tmp_path / "t", "--weight-bits", 4)
+    assert run("tune", lenet.model_path(), *arguments) == 130
+    said = capsys.readouterr().err.strip()
+    assert (
+        said
+        == f"interrupted; the same command goes on from the layers that are finished, kept in {tmp_path}/t/.partial"
+    )
+    assert [path.name for path in (tmp_path / "t").iterdir()] == [".partial"]
+    cut_off(None)
+    again = tune(tmp_path, digits, "--weight-bits", 4)
+    assert f"2 of 5 layers are kept in {tmp_path}/t/.partial: tuning goes on from there" in capsys.readouterr().err
+    assert (tmp_path / "t" / "network.json").read_bytes() == tuned
+    assert again["layers"] == plain["layers"] and again["previous"] is None
+    assert sorted(path.name for path in (tmp_path / "t").iterdir()) == ["figures.json", "network.json", "tensors.npz"]
+
+
+def test_another_command_starts_anew(tmp_path, digits, capsys, cut_off):
+    arguments = ("--calibration", digits, "-o", tmp_path / "t", "--weight-bits", 4)
+    cut_off(KeyboardInterrupt())
+    assert run("tune", lenet.model_path(), *arguments) == 130
+    cut_off(None)
+    tune(tmp_path, digits, "--weight-bits", 5)
+    assert ".partial is of another tuning: this one starts from the first layer" in capsys.readouterr().err
+
+
+def test_a_refusal_leaves_nothing_behind(tmp_path, digits, capsys, cut_off):
+    cut_off(UserError("no"))
+    assert "no" in refused(capsys, "tune", lenet.model_path(), "--calibration", digits, "-o", tmp_path / "t")
+    assert not (tmp_path / "t" / ".partial").exists()
