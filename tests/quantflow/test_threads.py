@@ -7,7 +7,7 @@ import pytest
 
 from quantflow import float_engine, integer_engine, threads
 from quantflow.threads import each, thread_count
-from tests.quantflow.networks import every_kind
+from tests.quantflow.networks import every_kind, with_floats
 
 
 @pytest.fixture
@@ -48,12 +48,13 @@ def test_an_exception_comes_out(two_threads):
 
 
 def test_engines_give_the_same_on_several_threads(monkeypatch):
-    graph = every_kind(3)
-    images, network = graph.images(9), graph.quantized.network
+    builder = every_kind(3)
+    quantized = with_floats(builder.finish())
+    images = np.random.default_rng(3).normal(size=(9, *quantized.network.input_shape)).astype(np.float32)
     monkeypatch.setattr(threads, "thread_count", lambda: 1)
-    integers, floats = integer_engine.run(graph.quantized, images), float_engine.run(network, images, batch=2)
+    integers, floats = integer_engine.run(quantized, images), float_engine.run(quantized.network, images, batch=2)
     monkeypatch.setattr(integer_engine, "BATCH_BYTES", 1)
     monkeypatch.setattr(threads, "thread_count", lambda: 4)
-    found = integer_engine.run(graph.quantized, images)
+    found = integer_engine.run(quantized, images)
     assert all(np.array_equal(integers[name], found[name]) for name in integers)
-    np.testing.assert_array_equal(float_engine.run(network, images, batch=2), floats)
+    np.testing.assert_array_equal(float_engine.run(quantized.network, images, batch=2), floats)
