@@ -86,7 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", help="folder of the networks and images, by default $QUANTFLOW_DATA")
     parser.add_argument("--networks", nargs="+", choices=networks.NAMES, default=NETWORKS)
-    parser.add_argument("--bits", type=int, nargs="+", default=[4], help="uniform weight bits to compare with")
+    parser.add_argument("--bits", type=int, nargs="*", default=[4], help="uniform weight bits to compare with")
     parser.add_argument("--granularity", nargs="+", choices=("layer", "channel"), default=["layer"])
     parser.add_argument("--unsigned", action="store_true", help="maps without negative values have no sign bit")
     parser.add_argument("--exchanges", type=int, default=12, help="choices tried beside the best one at last")

@@ -79,7 +79,7 @@ class Problem:
         key = digest(self._digest, widths.to_json())
         figures = self.trials.get(key)
         if figures is None:
-            figures = self._measure(self.tune(widths, progress))
+            figures = self._measure(self.tune(widths, progress=progress))
             self.trials.put(key, figures)
             self.counts["tunes"] += 1
         else:

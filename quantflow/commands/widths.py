@@ -116,8 +116,8 @@ def settle(network, calibration, wanted_, output, **options):
     held_out = {"held_out_images": len(problem.held_out), "limits": vars(wanted_.limits)}
     figures = {"bit_widths": found.to_json() | held_out, "path": [trial.to_json() for trial in found.path]}
 
-    def tuner(_, images, *, progress=None, **options):
-        return tune_chosen(problem, found, images, progress)
+    def tuner(_, images, **said):
+        return tune_chosen(problem, found, images, **{name: said[name] for name in said.keys() - options.keys()})
 
     return {}, tuner, figures
 
