@@ -5,8 +5,10 @@ The way is that of Qiu et al., "Going Deeper with Embedded FPGA Platform for Con
 chosen for, and by which steps, is the method: `tuner/methods.py`.
 """
 
+import sys
 from dataclasses import replace
 from importlib import metadata
+from types import ModuleType
 
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 from quantflow.datasets import check_images
@@ -172,3 +174,15 @@ def _drop_unread(maps, remaining):
     read = {name for layer in remaining for name in layer.inputs}
     for name in set(maps) - read:
         del maps[name]
+
+
+class _Callable(ModuleType):
+    """This module, for `from quantflow import tune`: a notebook calls it as `quantflow.notebook.tune`."""
+
+    def __call__(self, network, images, **options):
+        from quantflow.notebook import tune
+
+        return tune(network, images, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
