@@ -37,11 +37,16 @@ def accumulate(quantized, layer, *maps):
     `maps` are the integers of its inputs [N, C, H, W], of any type that holds them. Raises ValueError where
     even float64 cannot be proved exact.
     """
+    dtype = accumulator_type(quantized, layer)
+    return _ACCUMULATE[type(layer)](quantized, layer, *(x.astype(dtype, copy=False) for x in maps))
+
+
+def accumulator_type(quantized, layer):
+    """float32 or float64: the narrower one that is proved exact. Raises ValueError where neither is."""
     bits = sum_bits(quantized, layer)
     if 1 << (bits - 1) > EXACT_FLOAT64:
         raise ValueError(f"layer {layer.name} sums in {bits} bits, where float64 holds integers of 54")
-    dtype = np.float32 if 1 << (bits - 1) <= EXACT_FLOAT32 else np.float64
-    return _ACCUMULATE[type(layer)](quantized, layer, *(x.astype(dtype, copy=False) for x in maps))
+    return np.dtype(np.float32 if 1 << (bits - 1) <= EXACT_FLOAT32 else np.float64)
 
 
 def accumulator_fl(quantized, layer):
@@ -84,7 +89,12 @@ def output_range(layer, format):
     if isinstance(layer, Rectified) and layer.relu:
         low = max(low, 0)
     maximum = getattr(layer, "maximum", None)
-    return low, high if maximum is None else quantize(np.reshape(maximum, (-1, 1, 1)), format)
+    if maximum is None:
+        return low, high
+    # Clipping to a number takes a fraction of the time that an array takes.
+    return low, quantize(np.reshape(maximum, (-1, 1, 1)), format) if np.ndim(maximum) else int(
+        quantize(maximum, format)
+    )
 
 
 def slope_format(layer):

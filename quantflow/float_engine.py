@@ -86,8 +86,10 @@ def _rectified(layer, output):
 
 
 def _upper_bound(layer):
-    """The layer's `maximum` as it is broadcast against maps."""
-    return np.inf if layer.maximum is None else np.reshape(np.float32(layer.maximum), (-1, 1, 1))
+    """The layer's `maximum` as it is broadcast against maps: a number, or an array [C, 1, 1]."""
+    if layer.maximum is None:
+        return np.inf
+    return np.reshape(np.float32(layer.maximum), (-1, 1, 1)) if np.ndim(layer.maximum) else np.float32(layer.maximum)
 
 
 def _average_pool(layer, x):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, requantize, sum_bits
-from quantflow.arithmetic import Format, dequantize
+from quantflow.arithmetic import Format
 from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
-from quantflow.tuner.search import error_bound, search, total_error
+from quantflow.tuner.search import error_bound, fixed_error, search
 
 
 def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUTE):
@@ -17,30 +17,29 @@ def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUT
     which the largest legal fl is taken at which no float output overflows.
 
     `y_float` is the float network's output, `accumulators` the fixed-point network's exact sums, both
-    [N, O, H, W]; candidates differ in the last shift only. `slices` cut N into batches. The search starts
+    [N, O, H, W]; candidates differ in the last shift only. `slices`, a Stream, cut N into batches. The search starts
     at the output format that the layer has in `tuned`.
     """
     start = tuned.output_format(layer.name)
     lowest, highest = fl_range(tuned, layer)
-
-    def score(fl):
-        format, error = replace(start, fl=fl), 0.0
-        for s in slices:
-            fixed = requantize(tuned, layer, accumulators[s], format)
-            error += total_error(y_float[s], dequantize(fixed, format), POWER[objective])
-        return error
-
     start = replace(start, fl=min(max(start.fl, lowest), highest))
     if objective == MAXIMUM:
         return start
-    best = search(
-        start.fl,
-        score=score,
-        bound=lambda fl: error_bound(y_float, replace(start, fl=fl), start.fl, POWER[objective]),
-        lowest=lowest,
-        highest=highest,
-    )
-    return replace(start, fl=best)
+
+    def score(fl):
+        format = replace(start, fl=fl)
+
+        def error(s):
+            fixed = requantize(tuned, layer, accumulators[s], format)
+            return fixed_error(y_float[s], fixed, format, POWER[objective])
+
+        return sum(slices.map(error))
+
+    def bound(fl):
+        format = replace(start, fl=fl)
+        return sum(slices.map(lambda s: error_bound(y_float[s], format, start.fl, POWER[objective])))
+
+    return replace(start, fl=search(start.fl, score=score, bound=bound, lowest=lowest, highest=highest))
 
 
 def fl_range(tuned, layer):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulate, requantize, sum_bits, sums_fl
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulate, accumulator_type, requantize, sum_bits, sums_fl
 from quantflow.arithmetic import Format, largest_fl, quantize, signed_bits
 from quantflow.errors import UserError
 from quantflow.float_engine import apply
@@ -14,7 +14,7 @@ from quantflow.integer_engine import batches, run_layer, working_bytes
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer
 from quantflow.tuner.activations import choose_output, with_output
 from quantflow.tuner.methods import Method
-from quantflow.tuner.room import Stream, release
+from quantflow.tuner.room import Stream
 from quantflow.tuner.rounding import RoundedWeights, round_weights
 from quantflow.tuner.weights import least_error_fl, quantize_bias
 
@@ -51,8 +51,11 @@ def input_format(calibration, choice):
 def input_maps(calibration, format, room):
     """The calibration images as float and as integers of `format`."""
     fixed = room.array(calibration.shape, format.dtype)
-    for s in Stream(batches(len(calibration), 8 * 4 * calibration[0].size), fixed):
+
+    def fill(s):
         fixed[s] = quantize(calibration[s], format)
+
+    Stream(batches(len(calibration), 8 * 4 * calibration[0].size), fixed).map(fill)
     return Maps(exact=calibration, fixed=fixed)
 
 
@@ -70,10 +73,13 @@ def tune_layer(tuned, layer, sources, choice, room, gains=None):
     format = tuned.output_format(layer.name)
     fixed = room.array(exact.shape, format.dtype)
     read = [source.fixed for source in sources] if accumulators is None else [accumulators]
-    for s in Stream(slices, fixed, *read):
+
+    def fill(s):
         parts = (array[s] for array in read)
         whole = accumulators is None
         fixed[s] = run_layer(tuned, layer, *parts) if whole else requantize(tuned, layer, *parts, format)
+
+    Stream(slices, fixed, *read).map(fill)
     return tuned, Maps(exact=exact, fixed=fixed)
 
 
@@ -121,7 +127,7 @@ def _with_weights(tuned, layer, sources, output, choice, gains):
 
 def _widest_output(exact, slices, choice):
     """The output format with the largest fl at which no float output [N, O, H, W] overflows."""
-    ends = [(exact[s].min(), exact[s].max()) for s in Stream(slices, exact)]
+    ends = Stream(slices, exact).map(lambda s: (exact[s].min(), exact[s].max()))
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     signed = not (choice.unsigned and low >= 0)
     bits = choice.activation_bits
@@ -131,23 +137,24 @@ def _widest_output(exact, slices, choice):
 def _float_maps(layer, sources, slices, room):
     """The float network's output of one layer; UserError where it overflows."""
     y = room.array((len(sources[0].exact), *layer.output_shape), np.float32)
-    for s in Stream(slices, y, *(source.exact for source in sources)):
+
+    def fill(s):
         y[s] = apply(layer, *(source.exact[s] for source in sources))
         if not np.isfinite(y[s]).all():
             raise UserError(f"layer {layer.name} gives infinite or undefined values on the calibration images")
+
+    Stream(slices, y, *(source.exact for source in sources)).map(fill)
     return y
 
 
 def _accumulators(tuned, layer, sources, slices, room):
     """The fixed-point network's exact accumulators of one layer, [N, C, H, W]."""
-    accumulators = None
-    read = [source.fixed for source in sources]
-    for s in Stream(slices, *read):
-        values = accumulate(tuned, layer, *(array[s] for array in read))
-        if accumulators is None:
-            accumulators = room.array((len(read[0]), *values.shape[1:]), values.dtype)
-        accumulators[s] = values
-        release(accumulators)
+    accumulators = room.array((len(sources[0].fixed), *layer.output_shape), accumulator_type(tuned, layer))
+
+    def fill(s):
+        accumulators[s] = accumulate(tuned, layer, *(source.fixed[s] for source in sources))
+
+    Stream(slices, accumulators, *(source.fixed for source in sources)).map(fill)
     return accumulators
 
 

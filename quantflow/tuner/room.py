@@ -13,6 +13,7 @@ import weakref
 import numpy as np
 
 from quantflow.errors import UserError
+from quantflow.threads import each
 from quantflow.wording import gibibytes
 
 MEMORY_BYTES = 4 << 30  # of maps in memory, where nothing else is asked for
@@ -54,16 +55,21 @@ def _on_disk(shape, dtype, size):
 
 
 class Stream:
-    """Iterates over slices, any number of times, and gives back what each one touched of arrays on disk."""
+    """Goes over slices, any number of times, and gives back what each one touched of arrays on disk."""
 
     def __init__(self, slices, *arrays):
         self._slices, self._arrays = slices, arrays
 
-    def __iter__(self):
-        for each in self._slices:
-            yield each
+    def map(self, function):
+        """[function(s) for each slice s], on all cores: see `threads.each`."""
+
+        def step(s):
+            result = function(s)
             for array in self._arrays:
                 release(array)
+            return result
+
+        return each(step, self._slices)
 
 
 def release(array):

@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 
-from quantflow.arithmetic import dequantize, quantize
-
-CHUNK_VALUES = 1 << 20  # values compared at once
+CHUNK_VALUES = 1 << 17  # values compared at once
+MAX_FLOAT32_FL = 96  # up to which x 2**fl is far from float32's limits, fl being near where nothing overflows
 
 
 def search(start, score, bound, lowest=-math.inf, highest=math.inf):
@@ -27,15 +26,39 @@ def search(start, score, bound, lowest=-math.inf, highest=math.inf):
     return best
 
 
-def total_error(values, others, power=1):
-    """sum |x - y|**power in float64 over two arrays of one shape; `power` is 1 or 2."""
-    difference = np.abs(values - others)
-    return float((difference if power == 1 else difference * difference).sum(dtype=np.float64))
+def total_error(difference, power=1):
+    """sum |d|**power in float64; `power` is 1 or 2, and `difference` may be overwritten."""
+    if power == 1:
+        return float(np.abs(difference, out=difference).sum(dtype=np.float64))
+    difference = difference.ravel().astype(np.float64)
+    return float(difference @ difference)
 
 
 def quantization_error(values, format, power=1):
     """sum |x - x(bits, fl)|**power: what rounding and saturation to `format` do to `values`."""
-    return sum(total_error(x, dequantize(quantize(x, format), format), power) for x in _chunks(values))
+    return sum(fixed_error(x, _rounded(x, format), format, power) for x in _chunks(values))
+
+
+def fixed_error(values, integers, format, power=1):
+    """sum |x - q 2**-fl|**power for integers q of `format`, held in floats; they are overwritten.
+
+    In units of the format's least significant bit nothing but the difference itself can be rounded.
+    """
+    integers -= _scaled(values, format.fl)
+    return math.ldexp(total_error(integers, power), -power * format.fl)
+
+
+def _rounded(values, format):
+    integers = _scaled(values, format.fl)
+    np.rint(integers, out=integers)
+    return np.clip(integers, format.min, format.max, out=integers)
+
+
+def _scaled(values, fl):
+    """x 2**fl in the type of `values`, or in float64 where float32 might not hold the result."""
+    if abs(fl) > MAX_FLOAT32_FL:
+        return np.ldexp(values.astype(np.float64), fl)
+    return values * values.dtype.type(2.0**fl)
 
 
 def saturation_error(values, format, power=1):
@@ -44,7 +67,7 @@ def saturation_error(values, format, power=1):
     It grows with fl, unlike the rounding error, which makes it a bound for all larger fl.
     """
     low, high = format.min * format.scale, format.max * format.scale
-    return sum(total_error(x, np.clip(x, low, high), power) for x in _chunks(values))
+    return sum(total_error(x - np.clip(x, low, high), power) for x in _chunks(values))
 
 
 def error_bound(values, format, start, power=1):
@@ -59,6 +82,6 @@ def error_bound(values, format, start, power=1):
 
 
 def _chunks(values):
-    """The values as flat float64 pieces, so that large arrays need little memory beside them."""
+    """The values as flat pieces that stay in the cache."""
     flat = values.reshape(-1)
-    return (flat[start : start + CHUNK_VALUES].astype(np.float64) for start in range(0, flat.size, CHUNK_VALUES))
+    return (flat[start : start + CHUNK_VALUES] for start in range(0, flat.size, CHUNK_VALUES))

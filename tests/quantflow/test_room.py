@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantflow import threads
 from quantflow.errors import UserError
 from quantflow.tuner import room as room_module
 from quantflow.tuner.room import Room, Stream, release
@@ -39,8 +40,11 @@ def test_the_budget_has_a_default(monkeypatch):
 def test_arrays_on_disk_keep_their_values_and_leave_no_file(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     array = Room(0).array((4, 3), np.float32)
-    for s in Stream([slice(0, 2), slice(2, 4)], array, np.zeros(3)):
+
+    def fill(s):
         array[s] = np.arange(12).reshape(4, 3)[s]
+
+    Stream([slice(0, 2), slice(2, 4)], array, np.zeros(3)).map(fill)
     release(array)
     assert array.tolist() == np.arange(12).reshape(4, 3).tolist()
     assert not list(tmp_path.iterdir())
@@ -49,7 +53,7 @@ def test_arrays_on_disk_keep_their_values_and_leave_no_file(tmp_path, monkeypatc
 def test_a_stream_can_be_read_again():
     slices = [slice(0, 2), slice(2, 3)]
     stream = Stream(slices)
-    assert list(stream) == list(stream) == slices
+    assert stream.map(lambda s: s) == stream.map(lambda s: s) == slices
 
 
 def resident_file_kilobytes():
@@ -58,12 +62,16 @@ def resident_file_kilobytes():
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc, as Linux has it")
-def test_a_stream_gives_back_what_it_touched():
+def test_a_stream_gives_back_what_it_touched(monkeypatch):
+    monkeypatch.setattr(threads, "thread_count", lambda: 1)
     array = Room(0).array((64, 1 << 20), np.int8)
-    before, most = resident_file_kilobytes(), 0
-    for s in Stream([slice(n, n + 4) for n in range(0, 64, 4)], array):
+    before = resident_file_kilobytes()
+
+    def fill(s):
         array[s] = 1
-        most = max(most, resident_file_kilobytes() - before)
+        return resident_file_kilobytes() - before
+
+    most = max(Stream([slice(n, n + 4) for n in range(0, 64, 4)], array).map(fill))
     assert 3 << 10 < most < 16 << 10
     assert array[::4].all() and resident_file_kilobytes() - before > 12 << 10
     release(array)
