@@ -7,32 +7,41 @@ expression is computed again for every use that a function makes of it, so pass 
 
 from amaranth import Cat, Const, Mux, Value, signed
 
+FINE_BITS = 3  # of a shift, in the second of its two steps: takes the fewest cells at 8 bits out of 32
 
-def shift_right(value, shift):
+
+def shift_right(value, shift, bits):
     """The first part of a rounding shift: what is left of `value` behind it, and what fell off.
 
     `value` is signed, `shift` an unsigned value of any size or an integer. Returns
-    `value / 2**shift` with one bit behind the point (one bit wider than `value`), and one bit that
-    is set where anything but zeros lay below that.
+    `value / 2**shift` with one bit behind the point, `bits` + 2 bits wide, and one bit that is set
+    where anything but zeros lay below that. A quotient that takes more than `bits` bits, which are
+    at most those of `value`, is replaced by an integer of its sign that takes `bits` + 1:
+    saturation to `bits` bits does not tell them apart.
     """
-    doubled = Cat(Const(0, 1), value).as_signed()
-    below = ~(Const(-1) << shift)
-    return (doubled >> shift)[: len(doubled)].as_signed(), (doubled & below).any()
+    doubled, shift = Cat(Const(0, 1), value).as_signed(), Value.cast(shift)
+    sign, above = doubled[-1], doubled[bits:]
+    below = (~(Const(-1) << shift))[: len(doubled)]
+    excess = ((above ^ sign.replicate(len(above))) & ~below[: len(above)]).any()
+    # Whole steps of 2**FINE_BITS first: the rest of the way then has few bits to move.
+    coarse = (doubled >> Cat(Const(0, FINE_BITS), shift[FINE_BITS:]))[: bits + (1 << FINE_BITS) - 1].as_signed()
+    kept = (coarse >> shift[:FINE_BITS])[:bits]
+    return Cat(kept, sign ^ excess, sign).as_signed(), (doubled & below).any()
 
 
 def round_half_even(shifted, rest):
-    """The second part: round what `shift_right` returned to nearest, ties to even.
-
-    One bit narrower than `shifted`. The sum cannot overflow: a shift by zero leaves no half, any
-    other a spare bit.
-    """
+    """The second part: round what `shift_right` returned to nearest, ties to even; as wide as `shifted`."""
     half, odd, quotient = shifted[0], shifted[1], shifted[1:].as_signed()
-    return (quotient + (half & (odd | rest)))[: len(quotient)].as_signed()
+    return quotient + (half & (odd | rest))
 
 
-def round_half_even_shift(value, shift):
-    """`value / 2**shift`, rounded to nearest with ties to even; as wide as the signed `value`."""
-    return round_half_even(*shift_right(value, shift))
+def round_half_even_shift(value, shift, bits):
+    """`value / 2**shift`, rounded to nearest with ties to even, to be saturated to `bits` bits or fewer.
+
+    `bits` + 2 bits wide; a result that takes more than `bits` may be another such integer of its
+    sign. `value` is signed, `shift` unsigned: to shift left by up to n, give `value << n` and `shift + n`.
+    """
+    return round_half_even(*shift_right(value, shift, bits))
 
 
 def limits(bits, out_bits):

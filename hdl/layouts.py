@@ -35,7 +35,7 @@ def accumulator_word(config):
 
 
 def parameter_word(config):
-    """Biases and shifts of `lanes` output channels."""
+    """Biases and shifts of `lanes` output channels; a shift lies MAX_LEFT_SHIFT higher than it is."""
     record = data.StructLayout({"bias": signed(config.accumulator_bits), "shift": config.shift_bits})
     return Vector(record, config.lanes)
 

@@ -15,8 +15,6 @@ def check_machine(quantized):
         reason = machine_lacks(layer)
         if reason is None and not quantized.output_format(layer.name).signed:
             reason = "gives unsigned numbers"
-        if reason is None and layer.name in quantized.layers and quantized.layers[layer.name].shift.min() < 0:
-            reason = "shifts the sums of some channels to the left"
         if reason is not None:
             raise UserError(f"layer {layer.name} {reason}, which the machine does not support yet")
 

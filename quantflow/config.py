@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
+from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 
 
@@ -112,7 +113,8 @@ class Config:
 
     @property
     def shift_bits(self):
-        return (self.accumulator_bits - 1).bit_length()
+        """Bits of a channel's shift, which lies MAX_LEFT_SHIFT higher than it is, so that none is negative."""
+        return (self.accumulator_bits - 1 + MAX_LEFT_SHIFT).bit_length()
 
     @property
     def parameter_word_beats(self):

@@ -117,7 +117,8 @@ class Load(Instruction):
                          wide and sign-extended; element `o * lanes + i` is the weight from
                          input channel i to output channel o
         PARAMETER:   parameters[word_address + n] = n-th parameter word: `lanes` records of
-                         accumulator_bits bias and shift_bits shift
+                         accumulator_bits bias and shift_bits shift + 7: a shift to the left, by 7 at
+                         the most, is a negative one
     """
 
     target: int = _bits(2, "see Target")

@@ -6,6 +6,8 @@ the emulator and the host, so that the layout is written once.
 
 import numpy as np
 
+from quantflow.accumulation import MAX_LEFT_SHIFT
+
 
 def to_bits(values, width):
     """The lowest `width` bits of each integer, least significant first: [...] to [..., width]."""
@@ -38,11 +40,15 @@ def unpack_words(memory, width, elements):
     return from_bits(bits, signed=True).astype(np.int32)
 
 
+def parameter_records(bias, shift, config):
+    """Bits of bias and shift + MAX_LEFT_SHIFT, least significant first: [...] each to [..., record]."""
+    shift = np.asarray(shift) + MAX_LEFT_SHIFT
+    return np.concatenate([to_bits(bias, config.accumulator_bits), to_bits(shift, config.shift_bits)], axis=-1)
+
+
 def pack_parameters(bias, shift, config):
     """Parameter words of bias int64 [n, lanes] and shift [n, lanes] to bytes, padded to beats."""
-    records = np.concatenate(
-        [to_bits(bias, config.accumulator_bits), to_bits(shift, config.shift_bits)], axis=-1
-    )
+    records = parameter_records(bias, shift, config)
     words = records.reshape(len(records), -1)
     padding = config.parameter_word_beats * config.port_bits - words.shape[1]
     words = np.pad(words, ((0, 0), (0, padding)))
@@ -56,4 +62,4 @@ def unpack_parameters(memory, config):
     record = config.accumulator_bits + config.shift_bits
     records = words[:, : config.lanes * record].reshape(-1, config.lanes, record)
     bias = from_bits(records[..., : config.accumulator_bits], signed=True)
-    return bias, from_bits(records[..., config.accumulator_bits :], signed=False)
+    return bias, from_bits(records[..., config.accumulator_bits :], signed=False) - MAX_LEFT_SHIFT

@@ -1,6 +1,6 @@
 """The compiler's proof that every integer of the network fits the machine's registers."""
 
-from quantflow.accumulation import accumulator_bits
+from quantflow.accumulation import MAX_LEFT_SHIFT, accumulator_bits
 from quantflow.errors import UserError
 from quantflow.isa import Operation
 
@@ -17,11 +17,12 @@ def check_widths(stages, quantized, config):
         name = stage.layers[0]
         needed = accumulator_bits(quantized.layers[name], quantized.output_format(network[name].inputs[0]))
         _check(f"layer {stage.name}", "sums", needed, config.accumulator_bits)
-        if stage.shift.max() >= config.accumulator_bits:
-            raise UserError(
-                f"layer {stage.name} shifts its sums by {stage.shift.max()} bits; "
-                f"the machine's accumulators have {config.accumulator_bits}"
-            )
+        for shift in (stage.shift.min(), stage.shift.max()):
+            if not -MAX_LEFT_SHIFT <= shift < config.accumulator_bits:
+                raise UserError(
+                    f"layer {stage.name} shifts its sums by {shift} bits; "
+                    f"the machine shifts by {-MAX_LEFT_SHIFT} to {config.accumulator_bits - 1}"
+                )
 
 
 def _check(where, what, needed, available):

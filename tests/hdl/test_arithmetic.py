@@ -1,8 +1,11 @@
 """The gateware's arithmetic against numpy's: exhaustive at small widths, random at large ones."""
 
+import itertools
+from functools import partial
+
 import numpy as np
 import pytest
-from amaranth import Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -52,27 +55,44 @@ def integers(bits):
 
 @pytest.mark.parametrize("bits", [2, 3, 6])
 def test_round_half_even_shift_of_every_value(bits):
-    pairs = [(value, shift) for value in integers(bits) for shift in range(8)]
-    expected = arithmetic.round_half_even_shift(*np.array(pairs).T)
-    found = evaluate(gateware.round_half_even_shift, bits, 3, pairs)
-    np.testing.assert_array_equal(found, expected)
+    """To the right and, where zeros lie below the value, to the left; saturated to every width that it may be."""
+    left, shift_bits = 7, 4
+    pairs = [(value, shift) for value in integers(bits) for shift in range(1 << shift_bits)]
+    values, shifts = np.array(pairs).T
+    for zeros, out_bits in itertools.product((0, left), range(1, bits + 1)):
+        expected = arithmetic.round_half_even_shift(values, shifts - zeros)
+        act = partial(widened_shift, zeros=zeros, bits=out_bits)
+        check_saturated(evaluate(act, bits, shift_bits, pairs), expected, out_bits)
 
 
-@pytest.mark.parametrize(("bits", "shift_bits"), [(33, 5), (49, 6)])
-def test_round_half_even_shift_of_accumulators(bits, shift_bits):
+def widened_shift(value, shift, *, zeros, bits):
+    return gateware.round_half_even_shift(Cat(Const(0, zeros), value).as_signed(), shift, bits)
+
+
+def check_saturated(found, expected, bits):
+    """Equal where it takes `bits` bits, and saturated to as many or fewer."""
+    for fewer in range(1, bits + 1):
+        np.testing.assert_array_equal(arithmetic.saturate(found, fewer), arithmetic.saturate(expected, fewer))
+    fits = arithmetic.saturate(expected, bits) == expected
+    np.testing.assert_array_equal(found[fits], expected[fits])
+
+
+@pytest.mark.parametrize(("bits", "shift_bits", "out_bits"), [(33, 6, 8), (49, 6, 16)])
+def test_round_half_even_shift_of_accumulators(bits, shift_bits, out_bits):
     rng = np.random.default_rng(1)
-    shifts = rng.integers(0, bits - 1, 300)
+    shifts = rng.integers(-7, bits - 1, 300)
     values = rng.integers(-(1 << (bits - 1)), (1 << (bits - 1)) - 1, 300, endpoint=True)
     values[:100] = (2 * rng.integers(-2, 2, 100) + 1) << np.maximum(shifts[:100] - 1, 0)  # ties
     values[100:102] = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
-    found = evaluate(gateware.round_half_even_shift, bits, shift_bits, zip(values, shifts, strict=True))
-    np.testing.assert_array_equal(found, arithmetic.round_half_even_shift(values, shifts))
+    act = partial(widened_shift, zeros=7, bits=out_bits)
+    found = evaluate(act, bits, shift_bits, zip(values, shifts + 7, strict=True))
+    check_saturated(found, arithmetic.round_half_even_shift(values, shifts), out_bits)
 
 
 @pytest.mark.parametrize("shift", [0, 1, 3])
 def test_shift_by_a_constant(shift):
     pairs = [(value, 0) for value in integers(6)]
-    found = evaluate(lambda value, _: gateware.round_half_even_shift(value, shift), 6, 1, pairs)
+    found = evaluate(lambda value, _: gateware.round_half_even_shift(value, shift, 6), 6, 1, pairs)
     np.testing.assert_array_equal(found, arithmetic.round_half_even_shift(np.array(integers(6)), shift))
 
 
@@ -93,6 +113,6 @@ def test_saturate_to_a_constant_width(bits):
 
 def test_widths_of_results():
     value, amount = Signal(signed(20)), Signal(5)
-    assert gateware.round_half_even_shift(value, amount).shape() == signed(20)
+    assert gateware.round_half_even_shift(value, amount, 8).shape() == signed(10)
     assert gateware.saturate(value, amount, 8).shape() == signed(8)
     assert gateware.saturate(value, 3, 24).shape() == signed(24)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from quantflow.accumulation import accumulator_fl
+from quantflow.accumulation import MAX_LEFT_SHIFT, accumulator_fl
 from quantflow.arithmetic import Format
 from quantflow.graph import (
     Activation,
@@ -26,8 +26,9 @@ from quantflow.quantized import REQUANTIZED, WEIGHTED, QuantizedLayer, Quantized
 class RandomNetwork:
     """Builds a network layer by layer; `finish` draws the integers.
 
-    A layer reads the one before it, or the map `source` names; `last` is the name of the newest map. With
-    `vary`, formats differ from layer to layer, and what ends in a ReLU is unsigned.
+    A layer reads the one before it, or the map `source` names; `last` is the name of the newest map. Some
+    channels are shifted to the left. With `vary`, formats differ from layer to layer, and what ends in a ReLU
+    is unsigned.
     """
 
     def __init__(self, seed, input_shape, *, activation_bits=8, weight_bits=8, vary=False):
@@ -148,17 +149,28 @@ class RandomNetwork:
         # A shift that keeps results spread over the output's range, with some that saturate.
         spread = np.log2(high / 1.7 * (1 << (self.activation_bits - 1)) / 1.7 * np.sqrt(fan_in) / 3)
         shift = max(0, round(spread) - self.activation_bits + 2) + self.random.integers(0, 2, len(weight))
-        shift = np.maximum(shift, max(format.fl for format in formats[1:]) - format_.fl if formats[1:] else 0)
         reach = 1 << (self.weight_bits + self.activation_bits - 2)
+        bias = self.random.integers(-reach, reach, len(weight))
+        self._shift_left(weight, bias, shift)
+        if formats[1:]:
+            shift = np.maximum(shift, formats[1].fl - format_.fl)
         return QuantizedLayer(
             name=layer.name,
             weight_bits=self.weight_bits,
             weight=weight,
             weight_fl=(shift + format_.fl - formats[0].fl).astype(np.int32),
-            bias=self.random.integers(-reach, reach, len(weight)),
+            bias=bias,
             shift=shift.astype(np.int32),
             output=format_,
         )
+
+    def _shift_left(self, weight, bias, shift):
+        """Make some channels' sums so small that many are still within the range when shifted left."""
+        for channel in np.flatnonzero(self.random.random(len(weight)) < 0.2):
+            taps = self.random.random(weight[channel].shape) < 2 / weight[channel].size
+            weight[channel] = taps * self.random.choice([-1, 1], taps.shape)
+            bias[channel] = self.random.integers(-3, 4)
+            shift[channel] = -self.random.integers(1, MAX_LEFT_SHIFT + 1)
 
     def images(self, count):
         high = 1 << (self.activation_bits - 1)

@@ -169,6 +169,24 @@ def test_what_does_not_fit_is_named(changes, message):
         compile_network(NETWORKS["lenet"]().finish(), config)
 
 
+@pytest.mark.parametrize("shift", [-8, 32])
+def test_shifts_beyond_the_requantizers_are_refused(shift):
+    quantized = NETWORKS["pool first"]().finish()
+    quantized.layers["conv2"].shift[1] = shift
+    message = f"^layer conv2 shifts its sums by {shift} bits; the machine shifts by -7 to 31$"
+    with pytest.raises(UserError, match=message):
+        compile_network(quantized, CONFIGS["1x8"])
+
+
+def test_random_networks_shift_to_the_left():
+    """Else no comparison here or on the gateware would see it; some results are 0, some in between, some saturate."""
+    builder = NETWORKS["strides"]()
+    quantized = builder.finish()
+    maps = integer_engine.run_integers(quantized, builder.images(2), keep=True)
+    values = np.concatenate([maps[name][:, entry.shift < 0].ravel() for name, entry in quantized.layers.items()])
+    assert (values == 0).any() and (values == 127).any() and ((values > 0) & (values < 127)).any()
+
+
 def test_branches_are_refused():
     quantized = NETWORKS["pool first"]().finish()
     layers = quantized.network.layers

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from quantflow import packing
+from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.config import Config
 
 
@@ -27,7 +28,7 @@ def test_parameters_round_trip(lanes, accumulator_bits):
     random = np.random.default_rng(1)
     high = 1 << (accumulator_bits - 1)
     bias = random.integers(-high, high, (3, lanes))
-    shift = random.integers(0, accumulator_bits, (3, lanes))
+    shift = random.integers(-MAX_LEFT_SHIFT, accumulator_bits, (3, lanes))
     memory = packing.pack_parameters(bias, shift, config)
     assert memory.size == 3 * config.parameter_word_beats * config.port_bytes
     unpacked = packing.unpack_parameters(memory, config)
@@ -37,5 +38,6 @@ def test_parameters_round_trip(lanes, accumulator_bits):
 
 def test_parameter_record_is_bias_then_shift():
     config = Config(pixels=1, lanes=4, port_bits=32, accumulator_bits=16)
-    memory = packing.pack_parameters(np.array([[-1, 0, 0, 0]]), np.array([[5, 0, 0, 0]]), config)
-    assert int.from_bytes(memory.tobytes(), "little") == 0x5FFFF
+    memory = packing.pack_parameters(np.array([[-1, 0, 0, 0]]), np.array([[5, -7, -7, -6]]), config)
+    # Records of 16 + 5 bits: the first shift lies as 5 + 7, the last as -6 + 7.
+    assert int.from_bytes(memory.tobytes(), "little") == 0xCFFFF | 1 << (3 * 21 + 16)

@@ -17,8 +17,10 @@ from hdl.compute.compute_unit import ComputeUnit
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
 from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
 from quantflow import isa
+from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.config import Config
 from quantflow.emulator import Emulator
+from quantflow.packing import parameter_records
 from sim.bench import run_bench
 from tests.hdl.random_compute import array_cycles, random_compute
 
@@ -106,7 +108,7 @@ class Driver:
         emulator.activations[:] = self._random(emulator.activations.shape, config.activation_bits)
         emulator.weights[:] = self._random(emulator.weights.shape, config.weight_bits)
         emulator.bias[:] = self._random(emulator.bias.shape, 14)
-        emulator.shift[:] = rng.integers(0, 12, emulator.shift.shape)
+        emulator.shift[:] = rng.integers(-MAX_LEFT_SHIFT, 12, emulator.shift.shape)
         self.dut.load_write__valid.value = 1
         for bank, address in np.ndindex(emulator.activations.shape[:2]):
             word = pack(emulator.activations[bank, address], config.activation_bits)
@@ -114,13 +116,11 @@ class Driver:
             self.dut.load_write__payload.value = word
             await RisingEdge(self.dut.clk)
         self.dut.load_write__valid.value = 0
-        record = config.accumulator_bits + config.shift_bits
         for address, word in enumerate(emulator.weights):
             await self._write("weight_write", config.weight_address_bits, address, pack(word.flat, config.weight_bits))
-        for address, (bias, shift) in enumerate(zip(emulator.bias, emulator.shift, strict=True)):
-            records = [(b & ((1 << config.accumulator_bits) - 1)) | s << config.accumulator_bits
-                       for b, s in zip(bias.tolist(), shift.tolist(), strict=True)]  # fmt: skip
-            await self._write("parameter_write", config.parameter_address_bits, address, pack(records, record))
+        for address, records in enumerate(parameter_records(emulator.bias, emulator.shift, config)):
+            word = pack(records.flat, 1)
+            await self._write("parameter_write", config.parameter_address_bits, address, word)
 
     def _random(self, shape, bits):
         return self.rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape)

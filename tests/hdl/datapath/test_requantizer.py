@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hdl.datapath.requantizer import Requantizer
+from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.arithmetic import round_half_even_shift, saturate
 from quantflow.config import Config
-from quantflow.packing import from_bits, to_bits
+from quantflow.packing import from_bits, parameter_records, to_bits
 from sim.bench import run_bench
 from tests.hdl.pipelines import from_port, play, random_integers, to_port
 
@@ -33,7 +34,7 @@ def random_words(rng, config, count):
     shape = (count, config.requantizers, lanes)
     words = random_integers(rng, bits, shape) >> rng.integers(0, bits, shape)
     bias = random_integers(rng, bits, (count, lanes)) >> rng.integers(0, bits, (count, lanes))
-    shift = rng.integers(0, bits, (count, lanes))
+    shift = rng.integers(-MAX_LEFT_SHIFT, bits, (count, lanes))
     small = rng.integers(-1 << 5, 1 << 5, shape)
     tie = (2 * small + 1) << np.maximum(shift[:, None, :] - 1, 0)
     word = tie - bias[:, None, :]
@@ -50,7 +51,7 @@ def model(words, bias, shift, relu, output_bits, bypass):
 def cycles_of(rng, config, words, bias, shift):
     """One dict per cycle, parameters one cycle behind their words; and which cycles are valid."""
     valid = rng.random(len(words)) < 0.7
-    record = np.concatenate([to_bits(bias, config.accumulator_bits), to_bits(shift, config.shift_bits)], axis=-1)
+    record = parameter_records(bias, shift, config)
     cycles = [
         {"words": to_port(now, config.accumulator_bits), "valid": int(exists)}
         for now, exists in zip(words, valid, strict=True)
