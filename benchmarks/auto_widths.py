@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks import networks
 from benchmarks.agreement import print_row
 from quantflow.bit_widths import Limits, Problem, search, tune_chosen
-from quantflow.bit_widths.sensitivity import measure
+from quantflow.bit_widths.measurement import measure
 from quantflow.bit_widths.widths import make_space
 from quantflow.datasets import Dataset
 from quantflow.errors import UserError
@@ -61,7 +61,7 @@ def predictions(case, count, options):
     space = make_space(case.network)
     limits = Limits(max_drop=100.0)
     problem = Problem.of(case.network, Dataset(images=case.calibration), space=space, limits=limits, options=options)
-    sensitivity, _ = measure(problem, space.widest())
+    sensitivity = measure(problem, space.widest())
     base = problem.evaluate(space.widest()).output_noise
     changes = [
         (slot, bits) for slot in space.free for bits in space.candidates[slot] if bits < sensitivity.widths[slot]

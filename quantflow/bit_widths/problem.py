@@ -76,26 +76,29 @@ class Problem:
 
     def evaluate(self, widths, progress=None):
         """The Trial of these Widths: tuned and measured, or known from before. Progress as `tune`'s."""
-        key = digest(self._digest, widths.to_json())
-        figures = self.trials.get(key)
-        if figures is None:
-            figures = self._measure(self.tune(widths, progress=progress))
-            self.trials.put(key, figures)
-            self.counts["tunes"] += 1
-        else:
-            self.counts["known"] += 1
-        return Trial(widths=widths, **figures)
+        key = self.key(widths.to_json())
+        trial = Trial.known(widths, self.trials.get(key))
+        self.counts["tunes" if trial is None else "known"] += 1
+        if trial is None:
+            trial = self._measure(widths, self.tune(widths, progress=progress))
+            self.trials.put(key, trial.figures())
+        return trial
 
-    def _measure(self, quantized):
+    def key(self, *what):
+        """Under what the Trials keep something that was measured for this problem, its limits apart."""
+        return digest(self._digest, *what)
+
+    def _measure(self, widths, quantized):
         found = evaluate(quantized, self.held_out.images, self.held_out.labels)
         lost = 1 - found.agreement if found.float_top1 is None else found.float_top1 - found.fixed_top1
-        return {
-            "parameter_bytes": found.parameter_bytes,
-            "cycles": self._cycles(quantized),
-            "agreement": found.agreement,
-            "drop": 100 * lost,
-            "output_noise": found.output_noise / found.output_signal if found.output_signal else 0.0,
-        }
+        return Trial(
+            widths=widths,
+            parameter_bytes=found.parameter_bytes,
+            cycles=self._cycles(quantized),
+            agreement=found.agreement,
+            drop=100 * lost,
+            output_noise=found.output_noise / found.output_signal if found.output_signal else 0.0,
+        )
 
     def _cycles(self, quantized):
         if self.machine is None:

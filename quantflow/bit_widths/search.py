@@ -1,6 +1,6 @@
 """The search that `quantflow tune --weight-bits auto` does: sensitivity, descent, measured exchanges.
 
-1. The sensitivities of all slots around the widest choice are measured (`sensitivity`).
+1. The sensitivities of all slots around the widest choice are measured (`measurement`).
 2. Greedy descent on what they predict (`descent`). With a limit on bytes or cycles it ends within the limit;
    else the smallest network within `max_drop` is looked for, by bisection along the descent.
 3. The best uniform width within the same limits is measured, too: nothing worse is ever returned.
@@ -17,8 +17,9 @@ import time
 from dataclasses import dataclass
 
 from quantflow.bit_widths.descent import Model
+from quantflow.bit_widths.measurement import measure, sample
 from quantflow.bit_widths.problem import Problem
-from quantflow.bit_widths.sensitivity import Sensitivity, measure
+from quantflow.bit_widths.sensitivity import Sensitivity
 from quantflow.bit_widths.trials import Trial
 from quantflow.bit_widths.widths import WEIGHT
 from quantflow.errors import UserError
@@ -79,8 +80,8 @@ class _Search:
         self.problem.check_machine()
         widest = self.problem.space.widest()
         with self.stage("sensitivity of each layer to each width") as report:
-            sensitivity, reference = measure(self.problem, widest, progress=report)
-        self.costs = self.problem.costs(reference)
+            sensitivity = measure(self.problem, widest, progress=report)
+        self.costs = self.problem.costs(sample(self.problem).tune(widest))
         first = self.trial(widest, "widest")
         uniform = self.uniform()
         found = self.within_cost(sensitivity) if self.limits.on_cost else self.bisect(sensitivity)
@@ -178,7 +179,7 @@ class _Search:
         around = sensitivity.around(self.best.widths, self.best.output_noise)
         if any(kind == WEIGHT for kind, _ in self.problem.space.free):
             with self.stage("sensitivity around the best choice") as report:
-                local, _ = measure(self.problem, self.best.widths, maps=False, progress=report)
+                local = measure(self.problem, self.best.widths, maps=False, progress=report)
             around = around.updated(local)
         for done in range(count):
             widths = next((each for each in self._proposals(around) if str(each) not in self.seen), None)

@@ -1,29 +1,9 @@
-"""How much the network's output suffers where one layer's weights, or one map, get another width.
-
-Measured, not modelled: from a network tuned at given widths, each layer's weights are rounded anew at each of
-their candidate widths, on what the layer really reads, and the layers behind it run on with their integers
-unchanged. What the tuner would make up for in them is left out, in all layers alike. All widths of all layers
-together cost about as much time as one run of the tuner for each width.
-"""
+"""What another width of one layer's weights, or of one map, does to the network's output: a table to predict from."""
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from quantflow import float_engine
-from quantflow.arithmetic import dequantize, quantize, round_half_even_shift
-from quantflow.bit_widths.widths import ACTIVATION, WEIGHT, Widths
-from quantflow.errors import UserError
-from quantflow.integer_engine import run_layer, working_bytes
-from quantflow.quantized import MOVING, WEIGHTED
-from quantflow.tuner.layers import Choice, Maps, input_maps, tune_layer
-from quantflow.tuner.methods import find_method
-from quantflow.tuner.room import Room
-
-IMAGES = 128  # tuned on, at most
-JUDGES = 64  # judged on, at most, and as many as fit into JUDGE_BYTES
-JUDGE_BYTES = 1 << 28
-CLIPPED_BITS = 2  # a narrower map may clip its greatest values, by so many bits at most
+from quantflow.bit_widths.trials import finite_number
+from quantflow.bit_widths.widths import Widths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,143 +41,18 @@ class Sensitivity:
         ]
         return {**self.widths.to_json(), "output_noise": self.noise, "slots": rows}
 
-
-def measure(problem, widths, *, maps=True, progress=None):
-    """The Sensitivity of all free slots of `problem` around `widths`, and the network that it was measured on.
-
-    Without `maps`, of weights only.
-
-    Maps can be measured at fewer bits than they have, not at more. `progress`, if given, is called as
-    `progress(layers done, layers, layer name)`.
-    """
-    sample = replace(problem, images=problem.images.first(IMAGES))
-    measurement = _Measurement(sample, widths)
-    return measurement.run(maps, progress), measurement.quantized
-
-
-class _Measurement:
-    """One pass through the network, with the maps that are still to be read on both sets of images."""
-
-    def __init__(self, problem, widths):
-        self.problem, self.widths, images = problem, widths, problem.images.images
-        self.quantized = quantized = problem.tune(widths)
-        self.network = quantized.network
-        count = max(1, JUDGE_BYTES // max(map(working_bytes, self.network.layers)))
-        judges = problem.held_out.images[: min(JUDGES, count)]
-        self.exact = float_engine.run(self.network, judges)
-        self.signal = float(np.square(self.exact, dtype=np.float64).sum()) or 1.0
-        self.room = Room(problem.options.get("memory"))
-        self.tuned = {self.network.input_name: input_maps(images, quantized.input, self.room)}
-        self.judged = {self.network.input_name: quantize(judges, quantized.input).astype(np.float32)}
-        options = problem.options
-        self.method = find_method(
-            options.get("method", "default"), options.get("steps"), options.get("per_channel", False)
-        )
-
-    def run(self, maps, progress):
-        noise = self._noise(self.quantized, self.judged, self.network.layers)
-        found = {slot: {self.widths[slot]: noise} for slot in self.problem.space.free if maps or slot[0] == WEIGHT}
-        self._narrow(found, self.network.input_name, self.network.layers)
-        for done, layer in enumerate(self.network.layers, start=1):
-            behind = self.network.layers[done:]
-            if isinstance(layer, WEIGHTED) and (WEIGHT, layer.name) in found:
-                self._reround(found[WEIGHT, layer.name], layer, behind)
-            self._advance(layer)
-            if not isinstance(layer, MOVING):
-                self._narrow(found, layer.name, behind)
-            for state in (self.tuned, self.judged):
-                _drop_unread(state, behind, layer.name)
-            if progress is not None:
-                progress(done, len(self.network.layers), layer.name)
-        added = {slot: _rising(values, self.widths[slot]) for slot, values in found.items()}
-        return Sensitivity(widths=self.widths, noise=noise, added=added)
-
-    def _reround(self, noise, layer, behind):
-        """Fills in the noise with the layer's weights at each candidate width that is possible."""
-        sources = [self.tuned[name] for name in layer.inputs]
-        output = self.quantized.output_format(layer.name)
-        rest = {name: entry for name, entry in self.quantized.layers.items() if name != layer.name}
-        others = replace(self.quantized, layers=rest)
-        for bits in self.problem.space.candidates[WEIGHT, layer.name]:
-            if bits in noise:
-                continue
-            fields = {"weight_bits": bits, "activation_bits": output.bits, "unsigned": not output.signed}
-            choice = Choice(method=self.method, output=output, **fields)
-            try:
-                variant, _ = tune_layer(others, layer, sources, choice, self.room)
-            except UserError:  # the sums are too coarse for the output, or too wide
-                continue
-            noise[bits] = self._noise(variant, self.judged, (layer, *behind))
-
-    def _narrow(self, found, name, behind):
-        """Fills in the noise with the map `name` at each narrower candidate width."""
-        slot = ACTIVATION, name
-        for bits in self.problem.space.candidates[slot] if slot in found else ():
-            if bits < self.widths[slot]:
-                shift = self._shift(name, bits)
-                narrowed = _coarse(self.judged[name], self.quantized.output_format(name), bits, shift)
-                found[slot][bits] = self._noise(self.quantized, {**self.judged, name: narrowed}, behind)
-
-    def _shift(self, name, bits):
-        """How many bits coarser the narrower map should be, by the squared error on the images tuned on."""
-        format, maps = self.quantized.output_format(name), self.tuned[name]
-        least = max(0, format.bits - bits - CLIPPED_BITS)
-
-        def error(shift):
-            values = dequantize(_coarse(maps.fixed, format, bits, shift), format)
-            return np.square(values - maps.exact).sum()
-
-        return min(range(least, format.bits - bits + 1), key=error)
-
-    def _advance(self, layer):
-        """Adds the layer's maps, on both sets of images."""
-        sources = [self.tuned[name] for name in layer.inputs]
-        self.tuned[layer.name] = Maps(
-            exact=float_engine.apply(layer, *(source.exact for source in sources)),
-            fixed=self._integers(layer, *(source.fixed for source in sources)),
-        )
-        self.judged[layer.name] = self._integers(layer, *(self.judged[name] for name in layer.inputs))
-
-    def _integers(self, layer, *maps):
-        dtype = maps[0].dtype if isinstance(layer, MOVING) else None
-        integers = run_layer(self.quantized, layer, *maps)
-        if maps[0].dtype == np.float32:
-            return integers.astype(np.float32, copy=False)
-        return integers.astype(dtype or self.quantized.output_format(layer.name).dtype)
-
-    def _noise(self, quantized, maps, layers):
-        """Squared error of the output over its power, the `layers` being run from `maps`."""
-        maps = dict(maps)
-        for index, layer in enumerate(layers, start=1):
-            integers = run_layer(quantized, layer, *(maps[name] for name in layer.inputs))
-            maps[layer.name] = integers.astype(np.float32, copy=False)
-            _drop_unread(maps, layers[index:], layer.name)
-        last = self.network.layers[-1].name
-        output = dequantize(maps[last], quantized.output_format(last))
-        return float(np.square(output - self.exact).sum()) / self.signal
-
-
-def _coarse(integers, format, bits, shift):
-    """Integers of `format` rounded to what `bits` bits hold, `shift` bits coarser; still integers of `format`."""
-    rounded = round_half_even_shift(integers.astype(np.float32), shift)
-    low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if format.signed else (0, (1 << bits) - 1)
-    return np.clip(np.ldexp(np.clip(rounded, low, high), shift), format.min, format.max).astype(integers.dtype)
-
-
-def _rising(noise, own):
-    """Noise by width as what it adds to that at the width `own`, never less for fewer bits, in rising order."""
-    widths = sorted(noise)
-    added, highest = {own: 0.0}, 0.0
-    for bits in reversed([bits for bits in widths if bits < own]):
-        highest = added[bits] = max(highest, noise[bits] - noise[own])
-    lowest = 0.0
-    for bits in [bits for bits in widths if bits > own]:
-        lowest = added[bits] = min(lowest, noise[bits] - noise[own])
-    return dict(sorted(added.items()))
-
-
-def _drop_unread(maps, remaining, newest):
-    """Forget the maps that none of the remaining layers reads, but the newest."""
-    read = {name for layer in remaining for name in layer.inputs} | {newest}
-    for name in set(maps) - read:
-        del maps[name]
+    @classmethod
+    def known(cls, space, slots, widths, entry):
+        """The Sensitivity of these slots from what was kept of it (`to_json`); None where that is no such thing."""
+        try:
+            rows = {(row["kind"], row["name"]): row["added"] for row in entry["slots"]}
+            noise = entry["output_noise"]
+            added = {
+                slot: {bits: rows[slot][str(bits)] for bits in space.candidates[slot] if str(bits) in rows[slot]}
+                for slot in slots
+            }
+        except (KeyError, TypeError):
+            return None
+        numbers = [noise, *(value for values in added.values() for value in values.values())]
+        whole = all(widths[slot] in values for slot, values in added.items())
+        return cls(widths=widths, noise=noise, added=added) if whole and all(map(finite_number, numbers)) else None

@@ -33,12 +33,18 @@ class Trial:
     def to_json(self):
         return {**self.widths.to_json(), **self.figures(), "output_sqnr_db": self.output_sqnr_db}
 
+    @classmethod
+    def known(cls, widths, entry):
+        """The Trial of the widths from what was kept of it; None where that is no such thing."""
+        figures = {name: entry.get(name) for name in FIGURES}
+        numbers = [value for name, value in figures.items() if name != "cycles" or value is not None]
+        return cls(widths=widths, **figures) if all(map(finite_number, numbers)) else None
+
 
 class Trials:
-    """Figures by the digest of what they are of, in a file of JSON lines: a run that was cut off goes on from it.
+    """What was measured, by the digest of what it is of, in a file of JSON lines: a later run need not measure it.
 
-    Without a path they are kept in memory only. Lines that are not understood are passed over: the figures
-    are measured again.
+    Without a path it is kept in memory only. Lines that are no JSON objects with a key are passed over.
     """
 
     def __init__(self, path=None):
@@ -49,17 +55,18 @@ class Trials:
                 self._take(line)
 
     def get(self, key):
-        """The figures of the key, or None."""
-        return self._known.get(key)
+        """What is kept under the key, a dict that is empty where there is nothing."""
+        return self._known.get(key, {})
 
-    def put(self, key, figures):
-        self._known[key] = figures
+    def put(self, key, entry):
+        """Keep a dict of what JSON knows."""
+        self._known[key] = entry
         if self._path is None:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"key": key, **figures}) + "\n")
+                file.write(json.dumps({"key": key, **entry}) + "\n")
         except OSError as error:
             raise UserError(f"{self._path} cannot be written: {error.strerror or error}") from None
 
@@ -72,9 +79,12 @@ class Trials:
     def _take(self, line):
         try:
             entry = json.loads(line)
-            figures = {name: entry[name] for name in FIGURES}
-            numbers = [value for name, value in figures.items() if name != "cycles" or value is not None]
-            if all(isinstance(value, int | float) and math.isfinite(value) for value in numbers):
-                self._known[str(entry["key"])] = figures
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, RecursionError):
             return
+        if isinstance(entry, dict) and isinstance(entry.get("key"), str):
+            self._known[entry.pop("key")] = entry
+
+
+def finite_number(value):
+    """Whether something read from JSON is a number, neither infinite nor NaN."""
+    return isinstance(value, int | float) and math.isfinite(value)

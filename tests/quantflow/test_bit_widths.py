@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from quantflow.arithmetic import Format
-from quantflow.bit_widths import Limits, Problem, Widths, search
+from quantflow.bit_widths import Limits, Problem, Widths, measurement, search
 from quantflow.bit_widths.costs import Cycles, Machine, MemoryBytes, ParameterBytes
 from quantflow.bit_widths.descent import Model
+from quantflow.bit_widths.measurement import measure
 from quantflow.bit_widths.search import quiet
-from quantflow.bit_widths.sensitivity import Sensitivity, measure
-from quantflow.bit_widths.trials import FIGURES, Trials
+from quantflow.bit_widths.sensitivity import Sensitivity
+from quantflow.bit_widths.trials import FIGURES, Trial, Trials
 from quantflow.bit_widths.widths import ACTIVATION, WEIGHT, make_space
 from quantflow.config import Config
 from quantflow.cycles import MemoryTiming
@@ -118,13 +119,28 @@ def test_cycles_depend_on_the_width_in_memory_only():
 # Trials
 
 
-def test_trials_outlive_the_run_and_damaged_lines_are_measured_again(tmp_path):
+def test_what_was_measured_outlives_the_run_and_damaged_lines_are_measured_again(tmp_path):
     path, figures = tmp_path / "deep" / "trials.jsonl", dict.fromkeys(FIGURES, 1.5) | {"cycles": None}
     Trials(path).put("a", figures)
     with path.open("a") as file:
-        file.write('{"key": "b"}\n[1]\nnot JSON\n{"key": "c", "agreement": "x", "drop": 1}\n')
-    known = Trials(path)
-    assert known.get("a") == figures and known.get("b") is None and known.get("c") is None
+        file.write('{"key": 5}\n[1]\nnot JSON\n{"key": "c", "agreement": "x", "drop": 1}\n')
+    known, widths = Trials(path), make_space(small_network()).widest()
+    assert Trial.known(widths, known.get("a")) == Trial(widths=widths, **figures)
+    assert known.get("b") == {} and Trial.known(widths, {}) is None and Trial.known(widths, known.get("c")) is None
+    assert Trial.known(widths, figures | {"drop": float("nan")}) is None
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"slots": 5}, {"slots": [], "output_noise": 1}, {"slots": [1], "output_noise": 1}]
+)
+def test_damaged_sensitivities_are_measured_again(entry):
+    given = problem(Limits(max_bytes=1))
+    widths, slots = given.space.widest(), given.space.free
+    assert Sensitivity.known(given.space, slots, widths, entry) is None
+    whole = measure(given, widths)
+    assert Sensitivity.known(given.space, slots, widths, whole.to_json()) == whole
+    damaged = whole.to_json() | {"output_noise": float("inf")}
+    assert Sensitivity.known(given.space, slots, widths, damaged) is None
 
 
 def test_trials_that_cannot_be_written_or_read(tmp_path):
@@ -198,9 +214,9 @@ def test_solve_is_near_the_best_of_all_choices(seed):
 def test_sensitivity_measures_every_width_of_every_free_slot():
     given = problem(Limits(max_bytes=1), activation_bits=None, fixed={"conv2": (6, None)})
     widths = given.space.widest()
-    sensitivity, quantized = measure(given, widths)
+    sensitivity = measure(given, widths)
     assert set(sensitivity.added) == set(given.space.free)
-    found = evaluate(quantized, given.held_out.images)
+    found = evaluate(given.tune(widths), given.held_out.images)
     assert sensitivity.noise == pytest.approx(found.output_noise / found.output_signal)
     for slot, added in sensitivity.added.items():
         assert added[widths[slot]] == 0 and tuple(added) == given.space.candidates[slot]
@@ -212,21 +228,36 @@ def test_sensitivity_measures_every_width_of_every_free_slot():
 def test_sensitivity_predicts_what_a_tuning_for_one_narrow_layer_gives():
     given = problem(Limits(max_bytes=1), activation_bits=None, count=128)
     widths = given.space.widest()
-    sensitivity, _ = measure(given, widths)
+    sensitivity = measure(given, widths)
     choices = [widths.changed(slot, bits) for slot in given.space.free for bits in (4, 5)]
     predicted = np.log([sensitivity.predict(each) for each in choices])
     measured = np.log([given.evaluate(each).output_noise for each in choices])
     assert np.corrcoef(predicted, measured)[0, 1] > 0.9
 
 
+def test_a_width_that_does_not_go_with_the_other_formats_counts_as_no_output(monkeypatch):
+    given = problem(Limits(max_bytes=1))
+    tune_layer = measurement.tune_layer
+
+    def refusing(tuned, layer, sources, choice, room):
+        if (layer.name, choice.weight_bits) == ("conv2", 3):
+            raise UserError("too coarse")
+        return tune_layer(tuned, layer, sources, choice, room)
+
+    monkeypatch.setattr(measurement, "tune_layer", refusing)
+    sensitivity = measure(given, given.space.widest())
+    added = sensitivity.added[WEIGHT, "conv2"]
+    assert added[3] == pytest.approx(1 - sensitivity.noise) and added[2] >= added[3] > added[4]
+
+
 def test_sensitivity_seen_from_other_widths_predicts_the_same():
     given = problem(Limits(max_bytes=1))
-    sensitivity, _ = measure(given, given.space.widest())
+    sensitivity = measure(given, given.space.widest())
     other = given.space.uniform(5, 8)
     around = sensitivity.around(other, sensitivity.predict(other))
     for widths in (given.space.uniform(3, 8), given.space.widest()):
         assert around.predict(widths) == pytest.approx(sensitivity.predict(widths))
-    local, _ = measure(given, other, maps=False)
+    local = measure(given, other, maps=False)
     assert all(local.added[slot][5] == 0 for slot in local.added)
     assert all(added[8] <= 0 <= added[2] for added in local.added.values())
 
