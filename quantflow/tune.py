@@ -72,7 +72,7 @@ def tune(
     """
     found = find_method(method, steps, per_channel)
     if _all_given(network):
-        return replace(quantize_given(network), tuning={"method": "given", "quantflow": _version()})
+        return replace(quantize_given(network), tuning={"method": "given", **_given(network), "quantflow": _version()})
     choices = _choices(network, found, weight_bits, activation_bits, unsigned)
     calibration = check_images(calibration, network.input_shape, "the calibration set")
     tuning = {
@@ -83,6 +83,7 @@ def tune(
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
         "calibration_images": len(calibration),
+        **_given(network),
         "quantflow": _version(),
     }
     kept = None
@@ -119,6 +120,12 @@ def _all_given(network):
     """Whether the network came with a format for every map and every layer's weights."""
     maps, weighted = _chosen(network)
     return network.formats.keys() >= set(maps) and network.weight_formats.keys() >= set(weighted)
+
+
+def _given(network):
+    """What the record says of formats that the network came with: names, by what they are of; nothing without any."""
+    given = {"maps": list(network.formats), "weights": list(network.weight_formats)}
+    return {"given": given} if any(given.values()) else {}
 
 
 def _chosen(network):

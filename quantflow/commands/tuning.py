@@ -37,7 +37,7 @@ def tune_and_evaluate(network, calibration, test, output, *, tuner=tune, checkpo
         tuned_file.save(quantized, output)
     times = {"seconds": seconds, "evaluation_seconds": time.perf_counter() - start - seconds}
     layers = [layer | {"steps": steps.get(layer["name"])} for layer in values["layers"]]
-    figures = {**values, "layers": layers, **times, "network_sha256": digest(output)}
+    figures = {**values, "layers": layers, "tuning": quantized.tuning, **times, "network_sha256": digest(output)}
     write_json(output / FIGURES, figures)
     return figures | {"previous": None if previous is None else difference(previous, quantized, figures)}
 
@@ -90,6 +90,11 @@ def measure_report(quantized, figures, calibration, test, *, method, steps=None,
 
 def show(figures):
     """Print the figures: one row a layer, what the steps gained where that is known, then accuracy."""
+    given = figures.get("tuning", {}).get("given")
+    if given is not None:
+        maps, weights = (len(given[key]) for key in ("maps", "weights"))
+        text = f"the model came quantized: the formats of {maps} maps and of the weights of {weights} layers are kept"
+        console.print(text, highlight=False)
     console.print(layer_table(figures))
     if any(layer.get("steps") for layer in figures["layers"]):
         console.print(step_table(figures["layers"]))

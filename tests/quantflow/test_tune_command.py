@@ -68,6 +68,21 @@ def test_steps_are_shown_where_they_are_known(tmp_path, digits, capsys):
     assert [list(layer["steps"]) for layer in figures["layers"]] == [["nearest"]] * 5
 
 
+def test_a_model_that_came_quantized_is_kept(tmp_path, digits, capsys):
+    tune(tmp_path, digits, "--weight-bits", 5, "--activation-bits", 7)
+    assert run("export", tmp_path / "t", "-o", tmp_path / "quantized.onnx") == 0
+    capsys.readouterr()
+    files = ("--calibration", digits, "-o", tmp_path / "again", "--json", tmp_path / "again.json")
+    assert run("tune", tmp_path / "quantized.onnx", *files) == 0
+    kept = "the model came quantized: the formats of 6 maps and of the weights of 5 layers are kept"
+    assert kept in " ".join(capsys.readouterr().out.split())
+    figures = json.loads((tmp_path / "again.json").read_text())
+    assert figures["tuning"]["method"] == "given"
+    assert [layer["activation_bits"] for layer in figures["layers"]] == [7] * 5
+    first, again = (tuned_file.load(tmp_path / name) for name in ("t", "again"))
+    assert all(np.array_equal(first.layers[name].weight, again.layers[name].weight) for name in first.layers)
+
+
 def test_options_reach_the_tuner(tmp_path, digits):
     figures = tune(tmp_path, digits, "--unsigned", "--without", "refinement", "--without", "least-squares")
     kept = ["squared-error", "output-error", "compensation", "bias-correction"]

@@ -89,6 +89,7 @@ def test_a_model_with_float_weights_in_one_layer(tmp_path):
     first, second = network.layers
     assert (len(network.formats), set(network.weight_formats)) == (3, {first.name})
     tuned = tune(network, model.images(), weight_bits=6)
+    assert tuned.tuning["given"] == {"maps": ["x", first.name, second.name], "weights": [first.name]}
     assert {name: tuned.output_format(name) for name in network.formats} == network.formats
     assert tuned.layers[first.name].weight_fl.tolist() == [6, 6]
     assert tuned.layers[second.name].weight_bits == 6
@@ -100,6 +101,7 @@ def test_where_all_is_given_nothing_is_chosen(tmp_path):
     _, network = given_graph(tmp_path, lambda model: model.weight(2, 2, 3, 3))
     tuned, expected = tune(network, None), quantize_given(network)
     assert tuned.tuning["method"] == "given"
+    assert tuned.tuning["given"]["weights"] == list(tuned.layers)
     assert (tuned.input, tuned.formats) == (expected.input, expected.formats)
     for name, entry in expected.layers.items():
         assert_equal_fields(tuned.layers[name], entry)
