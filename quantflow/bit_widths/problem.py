@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from quantflow.bit_widths.costs import Cycles, Machine, MemoryBytes, ParameterBytes, map_bytes
+from quantflow.bit_widths.judge import Judge
 from quantflow.bit_widths.trials import Trial, Trials
 from quantflow.bit_widths.widths import Space
 from quantflow.datasets import Dataset
 from quantflow.digest import digest, tuner_digest
 from quantflow.errors import UserError
-from quantflow.evaluate import evaluate
 from quantflow.graph import Network
 from quantflow.size import network_bytes
 from quantflow.tune import tune
@@ -89,16 +89,12 @@ class Problem:
         return digest(self._digest, *what)
 
     def _measure(self, widths, quantized):
-        found = evaluate(quantized, self.held_out.images, self.held_out.labels)
-        lost = 1 - found.agreement if found.float_top1 is None else found.float_top1 - found.fixed_top1
-        return Trial(
-            widths=widths,
-            parameter_bytes=found.parameter_bytes,
-            cycles=self._cycles(quantized),
-            agreement=found.agreement,
-            drop=100 * lost,
-            output_noise=found.output_noise / found.output_signal if found.output_signal else 0.0,
-        )
+        size, cycles = network_bytes(quantized), self._cycles(quantized)
+        return Trial(widths=widths, parameter_bytes=size, cycles=cycles, **self._judge.figures(quantized))
+
+    @cached_property
+    def _judge(self):
+        return Judge(self.network, self.held_out)
 
     def _cycles(self, quantized):
         if self.machine is None:

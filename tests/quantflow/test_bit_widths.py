@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from quantflow.arithmetic import Format
+from quantflow import float_engine, integer_engine
+from quantflow.arithmetic import Format, dequantize
 from quantflow.bit_widths import Limits, Problem, Widths, measurement, search
 from quantflow.bit_widths.costs import Cycles, Machine, MemoryBytes, ParameterBytes
 from quantflow.bit_widths.descent import Model
@@ -302,15 +303,23 @@ def test_the_smallest_network_within_a_drop():
     assert sizes[0] < sizes[1] <= sizes[2]
 
 
-def test_the_drop_is_of_accuracy_where_there_are_labels():
-    given = problem(Limits(max_drop=100.0), labels=True)
+@pytest.mark.parametrize("labels", [False, True])
+def test_the_drop_is_the_greater_of_the_own_and_of_every_error_on_every_image(labels):
+    given = problem(Limits(max_drop=100.0), labels=labels, count=40)
     trial = given.evaluate(given.space.uniform(2, 8))
-    found = evaluate(given.tune(trial.widths), given.held_out.images, given.held_out.labels)
-    assert trial.drop == pytest.approx(100 * (found.float_top1 - found.fixed_top1))
-    assert len(given.held_out) == 6 and len(given.images) == 18
-    unlabelled = problem(Limits(max_drop=100.0))
-    trial = unlabelled.evaluate(unlabelled.space.uniform(2, 8))
-    assert trial.drop == pytest.approx(100 * (1 - trial.agreement))
+    held_out = given.held_out
+    assert (len(held_out), len(given.images)) == (10, 30)
+    quantized = given.tune(trial.widths)
+    found = evaluate(quantized, held_out.images, held_out.labels)
+    assert trial.agreement == found.agreement
+    assert trial.output_noise == pytest.approx(found.output_noise / found.output_signal)
+    exact = float_engine.run(given.network, held_out.images).reshape(10, -1)
+    fixed = dequantize(integer_engine.run(quantized, held_out.images)["fc3"], quantized.output_format("fc3"))
+    errors = fixed.reshape(10, -1) - exact
+    wanted = exact.argmax(1) if held_out.labels is None else held_out.labels
+    right = [[(x + error).argmax() == answer for error in errors] for x, answer in zip(exact, wanted, strict=True)]
+    before = np.mean(exact.argmax(1) == wanted)
+    assert trial.drop == pytest.approx(100 * max(before - np.mean(right), before - np.mean(np.diag(right))))
 
 
 def test_cycles_are_kept():
