@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from quantflow.graph import Dense
-from quantflow.windows import windows
 
 SAMPLES = 1 << 15  # windows that the moments are taken over, drawn evenly from all images
 COLUMN_VALUES = 1 << 23  # of unfolded windows at a time
@@ -62,24 +61,32 @@ def input_moments(layer, sources, formats):
     """
     weight = grouped(layer, layer.weight).astype(np.float32)
     groups, rows, width = weight.shape
+    order = _taps_first(layer)
+    weight = weight[..., order].swapaxes(1, 2)
     mean, cross_mean = np.zeros((groups, width)), np.zeros((groups, rows))
-    second, cross = np.zeros((groups, width, width)), np.zeros(weight.shape)
+    second, cross = np.zeros((groups, width, width)), np.zeros((groups, rows, width))
     count = 0
     # All in units of the input's least significant bit, and x about its centre: products then stay far from
     # float32's limits, and what varies is not lost beside a large mean.
     fl, centre = formats[0].fl, _centre(layer, sources[0].fixed)
     for images, places in _samples(layer, len(sources[0].exact)):
-        x = unfold(layer, sources[0].fixed[images].astype(np.float32), places)
-        missing = weight @ (unfold(layer, np.ldexp(sources[0].exact[images], fl), places) - x)
+        x = _rows(layer, sources[0].fixed[images], places).astype(np.float32)
+        missing = _rows(layer, np.ldexp(sources[0].exact[images], fl), places)
+        missing = (missing - x) @ weight
         for source, format in zip(sources[1:], formats[1:], strict=True):
             fixed = np.ldexp(source.fixed[images].astype(np.float32), fl - format.fl)
-            missing += gathered(np.ldexp(source.exact[images], fl) - fixed, places).reshape(groups, rows, -1)
-        x -= centre[..., None].astype(np.float32)
-        count += x.shape[2]
-        mean += x.sum(axis=2, dtype=np.float64)
-        cross_mean += missing.sum(axis=2, dtype=np.float64)
-        second += x @ x.swapaxes(1, 2)
-        cross += missing @ x.swapaxes(1, 2)
+            lacking = gathered(np.ldexp(source.exact[images], fl) - fixed, places)
+            missing += lacking.reshape(groups, rows, -1).swapaxes(1, 2)
+        x -= centre[:, None, order].astype(np.float32)
+        count += x.shape[1]
+        mean += x.sum(axis=1, dtype=np.float64)
+        cross_mean += missing.sum(axis=1, dtype=np.float64)
+        cross += missing.swapaxes(1, 2) @ x
+        for g in range(groups):
+            # Two dimensions: BLAS knows that the product of a matrix with itself is symmetric, and halves the work.
+            second[g] += x[g].T @ x[g]
+    back = np.argsort(order)
+    mean, cross, second = mean[:, back], cross[..., back], second[:, back[:, None], back]
     mean, second, cross, cross_mean = (sums / count for sums in (mean, second, cross, cross_mean))
     cross += cross_mean[:, :, None] * centre[:, None]
     second += mean[:, :, None] * centre[:, None] + centre[:, :, None] * (mean + centre)[:, None]
@@ -104,13 +111,32 @@ def _samples(layer, count):
 
 
 def unfold(layer, x, places):
-    """The windows of the maps [n, C, H, W] at the output pixels `places` [n, P]: float32 [G, K, n * P]."""
+    """The windows of the maps [n, C, H, W] at the output pixels `places` [n, P]: [G, K, n * P]."""
+    return np.ascontiguousarray(_rows(layer, x, places)[..., np.argsort(_taps_first(layer))].swapaxes(1, 2))
+
+
+def _taps_first(layer):
+    """Which of the K weights of an output comes where in `_rows`: int [K]."""
+    channels = layer.weight.shape[1]
+    return np.arange(columns(layer)).reshape(channels, -1).T.ravel()
+
+
+def _rows(layer, x, places):
+    """The windows as rows, [G, n * P, K], a tap's channels side by side: they are so in memory when they are read."""
     if isinstance(layer, Dense):
-        return np.ascontiguousarray(x.reshape(len(x), -1).T)[None]
-    taps = windows(x, layer.window, fill=0)
-    rows, across = np.divmod(places, taps.shape[5])
-    taken = taps[np.arange(len(x))[:, None], :, :, :, rows, across]  # [n, P, C, kh, kw]
-    return np.ascontiguousarray(taken.reshape(rows.size, layer.groups, -1).transpose(1, 2, 0))
+        return x.reshape(1, len(x), -1)
+    window, (top, left, bottom, right) = layer.window, layer.window.padding
+    count, channels, height, width = x.shape
+    maps = np.zeros((count, height + top + bottom, width + left + right, channels), dtype=x.dtype)
+    maps[:, top : top + height, left : left + width] = x.transpose(0, 2, 3, 1)
+    image, line = maps.shape[1] * maps.shape[2], maps.shape[2]
+    down, across = np.divmod(places, layer.output_shape[2])
+    corner = np.arange(count)[:, None] * image + down * window.stride[0] * line + across * window.stride[1]
+    steps = [np.arange(window.kernel[axis]) * window.dilation[axis] for axis in (0, 1)]
+    taps = np.add.outer(steps[0] * line, steps[1]).ravel()
+    taken = maps.reshape(-1, channels)[corner.reshape(-1, 1) + taps]  # [n P, kh kw, C]
+    taken = taken.reshape(corner.size, len(taps), layer.groups, -1).transpose(2, 0, 1, 3)
+    return taken.reshape(layer.groups, corner.size, -1)
 
 
 def _centre(layer, fixed):
