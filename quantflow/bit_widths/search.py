@@ -72,8 +72,8 @@ class _Search:
     def __init__(self, problem: Problem, stage):
         self.problem, self.limits, self.stage = problem, problem.limits, stage
         self.seen = {}  # trials by their widths, as text
-        self.more = 0  # bytes that trials have beyond what was estimated
         self.costs, self.best = None, None
+        self.more = None  # what trials cost beyond the estimate, for each of the costs
 
     def run(self, exchanges):
         start, interrupted = time.perf_counter(), False
@@ -82,6 +82,7 @@ class _Search:
         with self.stage("sensitivity of each layer to each width") as report:
             sensitivity = measure(self.problem, widest, progress=report)
         self.costs = self.problem.costs(sample(self.problem).tune(widest))
+        self.more = [0] * len(self.costs)
         first = self.trial(widest, "widest")
         uniform = self.uniform()
         found = self.within_cost(sensitivity) if self.limits.on_cost else self.bisect(sensitivity)
@@ -90,7 +91,7 @@ class _Search:
             self.exchange(sensitivity, exchanges)
         except KeyboardInterrupt:
             interrupted = True
-        self._check_drop()
+        self._check()
         return Found(
             chosen=self.best,
             uniform=uniform,
@@ -115,19 +116,23 @@ class _Search:
         return min(trials, key=lambda trial: (not self.limits.kept_by(trial), self.problem.figure(trial)))
 
     def model(self, sensitivity):
-        """The Model for the descent, with the limit on bytes corrected by what trials had more than estimated."""
-        costs = list(self.costs)
-        if self.limits.max_bytes is not None:
-            costs[0] = (costs[0][0], costs[0][1] - self.more)
+        """The Model for the descent, its limits lowered by what trials cost more than estimated."""
+        costs = [(cost, limit and limit - more) for (cost, limit), more in zip(self.costs, self.more, strict=True)]
         return Model(sensitivity=sensitivity, costs=costs)
 
     def cheap(self, trial):
         """Whether the Trial keeps the limits on cost; where it does not, estimates are corrected."""
         if self.limits.afford(trial.parameter_bytes, trial.cycles):
             return True
-        if self.limits.max_bytes is not None:
-            self.more = max(self.more, trial.parameter_bytes - self.costs[0][0](trial.widths))
+        real = {"max_bytes": trial.parameter_bytes, "max_cycles": trial.cycles}
+        for index, (name, (cost, limit)) in enumerate(zip(self._limited(), self.costs, strict=True)):
+            if real[name] is not None and real[name] > limit:
+                self.more[index] = max(self.more[index], real[name] - cost(trial.widths))
         return False
+
+    def _limited(self):
+        """The limits on cost that there are, in the order of the costs."""
+        return [name for name in ("max_bytes", "max_cycles") if getattr(self.limits, name) is not None]
 
     def uniform(self):
         """The Trial of the widest uniform weights within the limits on cost; else the narrowest within the drop."""
@@ -148,12 +153,16 @@ class _Search:
         return best
 
     def within_cost(self, sensitivity):
-        """The Trial of the best predicted widths within the limits on cost."""
+        """The Trial of the best predicted widths within the limits on cost.
+
+        It may be beyond them only where the machine does not compute what the tuner made of the widths.
+        """
         while True:
             widths = self.model(sensitivity).solve(sensitivity.widths)
             if widths is None:
                 raise UserError(self._too_tight())
-            if self.cheap(trial := self.trial(widths, "the descent's")):
+            again = str(widths) in self.seen
+            if self.cheap(trial := self.trial(widths, "the descent's")) or again:
                 return trial
 
     def bisect(self, sensitivity):
@@ -199,21 +208,22 @@ class _Search:
         lower = [each for each in model.neighbours(best) if cost(each) < now]
         return sorted(lower, key=lambda each: (model.predict(each) - model.predict(best)) / (now - cost(each)))
 
-    def _check_drop(self):
-        if not self.limits.kept_by(self.best):
+    def _check(self):
+        best, limits = self.best, self.limits
+        if not limits.afford(best.parameter_bytes, best.cycles):
+            raise UserError("no widths were found that the machine computes within --max-cycles")
+        if not limits.kept_by(best):
             raise UserError(
-                f"no widths were found within --max-drop {self.limits.max_drop:g}: the best choice loses "
-                f"{self.best.drop:.2f} points on the {len(self.problem.held_out)} images held out"
+                f"no widths were found within --max-drop {limits.max_drop:g}: the best choice loses "
+                f"{best.drop:.2f} points on the {len(self.problem.held_out)} images held out"
             )
 
     def _too_tight(self):
         """Why no widths are within the limits on cost."""
         narrowest = self.problem.space.narrowest()
-        least = [cost(narrowest) for cost, _ in self.costs]
-        names = [name for name in ("max_bytes", "max_cycles") if getattr(self.limits, name) is not None]
         parts = [
-            f"--{name.replace('_', '-')} {getattr(self.limits, name):,} where the narrowest widths take about {each:,}"
-            for name, each in zip(names, least, strict=True)
-            if each > getattr(self.limits, name) - 1
+            f"--{name.replace('_', '-')} {limit:,} where the narrowest widths take about {cost(narrowest) + more:,}"
+            for name, (cost, limit), more in zip(self._limited(), self.costs, self.more, strict=True)
+            if cost(narrowest) + more > limit
         ]
         return f"no widths keep the limits: {' and '.join(parts) or 'each alone can be kept, but not both'}"

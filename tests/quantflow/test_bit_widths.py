@@ -330,6 +330,21 @@ def test_cycles_are_kept():
     assert found.chosen.output_noise <= found.uniform.output_noise
 
 
+def test_choices_that_the_machine_does_not_compute_are_not_taken(monkeypatch):
+    limit = MACHINE.cycles(problem(Limits()).tune(problem(Limits()).space.uniform(4, 8)))
+    monkeypatch.setattr(Problem, "_cycles", lambda *_: None)
+    with pytest.raises(UserError, match="no widths were found that the machine computes within --max-cycles"):
+        search(problem(Limits(max_cycles=limit), machine=MACHINE), exchanges=2)
+
+
+def test_estimates_that_are_too_low_are_corrected(monkeypatch):
+    limit = uniform_bytes(problem(Limits(max_bytes=1)), 4)
+    honest = ParameterBytes.__call__
+    monkeypatch.setattr(ParameterBytes, "__call__", lambda self, widths: honest(self, widths) - 40)
+    found = search(problem(Limits(max_bytes=limit)), exchanges=4)
+    assert found.chosen.parameter_bytes <= limit < max(trial.parameter_bytes for trial in found.path[1:])
+
+
 @pytest.mark.parametrize("before", range(1, 5))
 def test_an_interrupt_keeps_the_best_so_far(before):
     limits = Limits(max_bytes=uniform_bytes(problem(Limits(max_bytes=1)), 4))
