@@ -75,17 +75,10 @@ def tune(
         return replace(quantize_given(network), tuning={"method": "given", **_given(network), "quantflow": _version()})
     choices = _choices(network, found, weight_bits, activation_bits, unsigned)
     calibration = check_images(calibration, network.input_shape, "the calibration set")
-    tuning = {
-        "method": method,
-        "steps": list(found.steps),
-        "per_channel": per_channel,
-        "unsigned": unsigned,
-        "weight_bits": weight_bits,
-        "activation_bits": activation_bits,
-        "calibration_images": len(calibration),
-        **_given(network),
-        "quantflow": _version(),
-    }
+    options = {"method": method, "steps": list(found.steps), "per_channel": per_channel, "unsigned": unsigned}
+    widths = {"weight_bits": weight_bits, "activation_bits": activation_bits}
+    known = {"calibration_images": len(calibration), **_given(network), "quantflow": _version()}
+    tuning = {**options, **widths, **known}
     kept = None
     if checkpoint is not None:
         kept = Checkpoint(checkpoint, digest(network, calibration, tuning, tuner_digest()), network.layers)
@@ -93,7 +86,13 @@ def tune(
             progress(0, len(network.layers), kept.sentence)
     room, format = Room(memory), input_format(calibration, choices[network.input_name])
     tuned = QuantizedNetwork(network=network, input=format, layers={}, tuning=tuning)
-    maps = {network.input_name: input_maps(calibration, format, room)}
+    return _tune_layers(tuned, input_maps(calibration, format, room), choices, room, kept, progress, record)
+
+
+def _tune_layers(tuned, input_maps_, choices, room, kept, progress, record):
+    """All layers in order of execution, each from what the ones before it computed."""
+    network = tuned.network
+    maps = {network.input_name: input_maps_}
     for done, layer in enumerate(network.layers, start=1):
         tuned, maps[layer.name] = _tune_layer(tuned, layer, maps, choices[layer.name], room, kept, record)
         _drop_unread(maps, network.layers[done:])
