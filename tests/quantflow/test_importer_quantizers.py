@@ -584,7 +584,7 @@ def test_refuses_formats_that_do_not_go_together(tmp_path):
     with pytest.raises(UserError, match="the scale 2.19902e[+]12, much coarser .*; 1.09951e[+]12 is the coarsest that"):
         quantize_given(given_network(tmp_path, output=2.0**41))
     quantized = quantize_given(given_network(tmp_path, residual=2.0**-5))
-    assert set(accumulator_fl(quantized, quantized.network.layers[-1])) == {5}  # the residual's, finer than the products
+    assert set(accumulator_fl(quantized, quantized.network.layers[-1])) == {5}  # the residual's
     network = given_network(tmp_path)
     (layer,) = network.layers
     network.weight_formats[layer.name] = WeightFormat(bits=8, fl=np.int32([5, 6]))
