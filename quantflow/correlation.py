@@ -4,6 +4,8 @@ The result has the type of the maps, float32 or float64; integers that it holds 
 parts that stay in a core's cache: what is unfolded from them is read again at once.
 """
 
+from itertools import product
+
 import numpy as np
 
 from quantflow.windows import folded, spans, windows
@@ -27,19 +29,24 @@ def correlate(x, weight, window, groups=1):
 
 
 def _each(x, matrix, window, output):
-    """One multiplication for each image and group: [R, K] by [K, OH OW]."""
+    """One multiplication for each image and group, or for some rows of it: [R, K] by [K, rows OW]."""
     groups, rows, width = matrix.shape
     pixels = output.shape[2] * output.shape[3]
     if window.kernel == window.stride == (1, 1) and not any(window.padding):
         np.matmul(matrix, x.reshape(len(x), groups, width, pixels), out=output.reshape(-1, groups, rows, pixels))
         return
-    step = _step(x.itemsize * groups * width * pixels)
-    columns = np.zeros((min(step, len(x)), x.shape[1], *window.kernel, *output.shape[2:]), dtype=x.dtype)
-    for first in range(0, len(x), step):
+    height, across = output.shape[2:]
+    line_bytes = x.itemsize * groups * width * across
+    step, lines = _step(line_bytes * height), min(height, _step(line_bytes))
+    columns = np.zeros((min(step, len(x)), x.shape[1], *window.kernel, lines, across), dtype=x.dtype)
+    sums = output.reshape(len(x), groups, rows, pixels)
+    for first, line in product(range(0, len(x), step), range(0, height, lines)):
         part = x[first : first + step]
-        _unfold(part, window, columns[: len(part)])
-        sums = output[first : first + step].reshape(len(part), groups, rows, pixels)
-        np.matmul(matrix, columns[: len(part)].reshape(len(part), groups, width, pixels), out=sums)
+        taken = columns[: len(part), ..., : min(lines, height - line), :]
+        _unfold(part, window, taken, line)
+        places = slice(line * across, (line + lines) * across)
+        taken = taken.reshape(len(part), groups, width, -1)
+        np.matmul(matrix, taken, out=sums[first : first + step, ..., places])
 
 
 def _together(x, matrix, window, output):
@@ -50,19 +57,27 @@ def _together(x, matrix, window, output):
         part, sums = x[first : first + step], output[first : first + step]
         columns = np.zeros((x.shape[1], *window.kernel, len(part), *output.shape[2:]), dtype=x.dtype)
         _unfold(part, window, columns.transpose(3, 0, 1, 2, 4, 5))
-        product = np.matmul(matrix, columns.reshape(groups, width, -1))
-        sums[:] = product.reshape(sums.shape[1], len(part), *sums.shape[2:]).swapaxes(0, 1)
+        result = np.matmul(matrix, columns.reshape(groups, width, -1))
+        sums[:] = result.reshape(sums.shape[1], len(part), *sums.shape[2:]).swapaxes(0, 1)
 
 
 def _step(image_bytes):
     return max(1, COLUMN_BYTES // image_bytes)
 
 
-def _unfold(x, window, columns):
-    """Write the taps inside the maps [N, C, H, W] into `columns` [N, C, kh, kw, OH, OW], which is zero elsewhere."""
+def _unfold(x, window, columns, line=0):
+    """Write the taps of the output's rows from `line` on into `columns` [N, C, kh, kw, rows, OW].
+
+    Places left and right of the maps [N, C, H, W] are not written: they are 0 already.
+    """
+    stop = line + columns.shape[4]
     for i, (rows, map_rows) in enumerate(spans(window, 0, x.shape[2])):
+        inside = slice(min(max(rows.start, line), stop), max(min(rows.stop, stop), line))
+        start = map_rows.start + (inside.start - rows.start) * window.stride[0]
+        map_rows = slice(start, start + (inside.stop - inside.start) * window.stride[0], window.stride[0])
+        columns[:, :, i, :, : inside.start - line] = columns[:, :, i, :, inside.stop - line :] = 0
         for j, (places, map_places) in enumerate(spans(window, 1, x.shape[3])):
-            columns[:, :, i, j, rows, places] = x[:, :, map_rows, map_places]
+            columns[:, :, i, j, inside.start - line : inside.stop - line, places] = x[:, :, map_rows, map_places]
 
 
 def _depthwise(x, weight, window):

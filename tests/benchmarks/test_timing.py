@@ -22,7 +22,8 @@ def test_a_ratio_is_the_median_of_those_of_the_turns():
 
 def test_cores_and_threads_of_blas_are_limited_alike():
     names = ", ".join(f"os.environ[{name!r}]" for name in THREAD_LIMITS)
-    code = f"import os; from benchmarks.timing import use_cores; print(use_cores(1), len(os.sched_getaffinity(0)), {names})"
+    printed = f"use_cores(1), len(os.sched_getaffinity(0)), {names}"
+    code = f"import os; from benchmarks.timing import use_cores; print({printed})"
     environment = {name: value for name, value in os.environ.items() if name not in THREAD_LIMITS}
     found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["1"] * (2 + len(THREAD_LIMITS))

@@ -1,5 +1,6 @@
 """Correlations and sums over windows against their definitions, product by product."""
 
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -67,6 +68,20 @@ def test_strided_views_are_read_right(shape):
     weight = random.integers(-50, 50, (outputs, channels // groups, 2, 2))
     window = Window(kernel=(2, 2))
     np.testing.assert_array_equal(correlate(x, weight, window, groups), naive(x, weight, window, groups))
+
+
+def test_large_maps_are_unfolded_some_rows_at_a_time(monkeypatch):
+    monkeypatch.setattr(correlation, "COLUMN_BYTES", 1 << 16)
+    random = np.random.default_rng(4)
+    x = random.integers(-50, 50, (1, 4, 96, 64)).astype(np.float32)
+    weight = random.integers(-50, 50, (2, 4, 5, 5))
+    window = Window(kernel=(5, 5), padding=(2, 2, 2, 2))
+    tracemalloc.start()
+    output = correlate(x, weight, window)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < output.nbytes + 4 * correlation.COLUMN_BYTES < 4 * 25 * x.nbytes / 8
+    np.testing.assert_array_equal(output[..., 40:43, :], naive(x, weight, window, 1)[..., 40:43, :])
 
 
 def test_worked_by_hand():
