@@ -6,8 +6,8 @@
 Networks and images are those of `benchmarks/networks.py`, maps have 8 bits. Each network is tuned with uniform
 weights, and with `--weight-bits auto` under a limit of as many bytes; both are evaluated on the test images, which
 neither has seen. With `--predictions COUNT` the sensitivities are held against what the tuner really makes of
-COUNT choices in which one layer, drawn at random, has another width: correlation of the noise that is added,
-and of its logarithm. A row of a table on stderr for each run, one JSON object on stdout.
+COUNT choices in which one layer, drawn at random, has another width: correlation of the ranks of the noise that is
+added, and of its logarithms. A row of a table on stderr for each run, one JSON object on stdout.
 """
 
 import argparse
@@ -74,11 +74,15 @@ def predictions(case, count, options):
     pairs = np.array([(row["predicted"], row["real"]) for row in rows])
     seen = pairs[(pairs > base / 10).all(axis=1)]  # smaller changes drown in the widest choice's own noise
     return {
-        "correlation": np.corrcoef(pairs.T)[0, 1],
-        "correlation_of_logarithms": np.corrcoef(np.log(seen).T)[0, 1],
+        "correlation_of_ranks": _correlation(pairs.argsort(axis=0).argsort(axis=0)),
+        "correlation_of_logarithms": _correlation(np.log(seen)),
         "in_logarithms": len(seen),
         "choices": rows,
     }
+
+
+def _correlation(pairs):
+    return float(np.corrcoef(pairs.T)[0, 1])
 
 
 def main():
