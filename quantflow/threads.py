@@ -21,8 +21,13 @@ def each(function, items):
     threads = min(thread_count(), len(items))
     if threads < 2:
         return [function(item) for item in items]
-    with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
+    with small_matrices(), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, items))
+
+
+def small_matrices():
+    """A context in which BLAS has one thread: to share a small matrix takes longer than to multiply it."""
+    return _blas().limit(limits=1)
 
 
 def thread_count():

@@ -1,5 +1,6 @@
 """One layer of the tuner's way through the network: its integers, its output's format, its maps."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,11 +13,15 @@ from quantflow.given import check_given_output, given_weight
 from quantflow.graph import WeightFormat
 from quantflow.integer_engine import batches, run_layer, working_bytes
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer
+from quantflow.threads import small_matrices
 from quantflow.tuner.activations import choose_output, with_output
 from quantflow.tuner.methods import Method
+from quantflow.tuner.moments import columns
 from quantflow.tuner.room import Stream
 from quantflow.tuner.rounding import RoundedWeights, round_weights
 from quantflow.tuner.weights import least_error_fl, quantize_bias
+
+SMALL_COLUMNS = 1024  # inputs of one output, up to which the matrices of its layer's steps are small
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +112,8 @@ def _with_weights(tuned, layer, sources, output, choice, gains):
     formats = [tuned.output_format(name) for name in layer.inputs]
     if choice.weights is None:
         bits = choice.weight_bits
-        rounded = round_weights(layer, sources, formats, bits, choice.method, gains)
+        with small_matrices() if columns(layer) <= SMALL_COLUMNS else nullcontext():
+            rounded = round_weights(layer, sources, formats, bits, choice.method, gains)
     else:
         bits, fl = choice.weights.bits, np.asarray(choice.weights.fl, dtype=np.int32)
         rounded = RoundedWeights(weight=given_weight(layer, choice.weights), weight_fl=fl, bias=layer.bias)

@@ -39,6 +39,13 @@ def test_blas_has_one_thread_within_and_its_own_count_behind(two_threads):
     assert thread_count() == before
 
 
+def test_small_matrices_are_multiplied_by_one_thread():
+    before = thread_count()
+    with threads.small_matrices():
+        assert thread_count() == 1
+    assert thread_count() == before
+
+
 def test_an_exception_comes_out(two_threads):
     def fail(item):
         raise ValueError(f"item {item}")
