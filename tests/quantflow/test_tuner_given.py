@@ -127,7 +127,8 @@ def test_refuses_a_given_output_that_the_chosen_weights_do_not_reach(tmp_path):
 def test_the_record_says_how_it_was_made(tmp_path):
     network = every_kind()
     widths = dict.fromkeys(chosen_maps(network), 7)
-    tuned = tune(network, images(3), activation_bits=widths, weight_bits=3, steps=["least-squares", "output-error"], per_channel=True)
+    steps = ["least-squares", "output-error"]
+    tuned = tune(network, images(3), activation_bits=widths, weight_bits=3, steps=steps, per_channel=True)
     version = tuned.tuning.pop("quantflow")
     assert version is None or version[0].isdigit()
     assert tuned.tuning == {
