@@ -3,6 +3,8 @@
 Whatever is not named here as supported is refused by its layer's name, before anything is compiled.
 """
 
+import numpy as np
+
 from quantflow.errors import UserError
 from quantflow.graph import Convolution, Dense, MaxPool, Rectified
 
@@ -31,5 +33,6 @@ def machine_lacks(layer):
     if isinstance(layer, Convolution | MaxPool) and layer.window.dilation != (1, 1):
         return f"has a dilation of {layer.window.dilation[0]}x{layer.window.dilation[1]}"
     if isinstance(layer, Rectified) and layer.maximum is not None:
-        return f"has an upper bound of {layer.maximum:g} in its activation"
+        bound = f"{layer.maximum:g}" if np.ndim(layer.maximum) == 0 else "its own for each channel"
+        return f"has an upper bound of {bound} in its activation"
     return None

@@ -42,6 +42,9 @@ CASES = {
     "layer conv1 has 2 groups": changed_convolution(**GROUPED),
     "layer conv1 has a dilation of 2x2": changed_convolution(window=DILATED),
     "layer conv1 has an upper bound of 6 in its activation": changed_convolution(relu=True, maximum=6.0),
+    "layer conv1 has an upper bound of its own for each channel in its activation": changed_convolution(
+        relu=True, maximum=np.float32([6, 6, 3, 6])
+    ),
     "layer more has a dilation of 2x2": behind_convolution(MaxPool, window=DILATED),
     "layer conv1 adds the map image to its sums": changed_convolution(inputs=("image", "image")),
     "layer more is an AveragePool": behind_convolution(
