@@ -14,11 +14,15 @@ from quantflow.arithmetic import MAX_BITS, MIN_BITS
 from quantflow.datasets import check_images
 from quantflow.digest import digest, tuner_digest
 from quantflow.errors import UserError
+from quantflow.float_engine import run
 from quantflow.given import quantize_given
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedNetwork
 from quantflow.tuner.checkpoint import Checkpoint
+from quantflow.tuner.equalization import better_equalized, may_equalize
+from quantflow.tuner.joint import IMAGES as JOINT_IMAGES
+from quantflow.tuner.joint import refine_together
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
-from quantflow.tuner.methods import find_method
+from quantflow.tuner.methods import EQUALIZATION, JOINT, find_method
 from quantflow.tuner.room import Room
 
 
@@ -46,7 +50,8 @@ def tune(
     computed once; its accumulators serve all candidates.
 
     The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names
-    from `tuner.methods.STEPS` (by default all): see there. With `per_channel` every output channel's
+    from `tuner.methods.STEPS` (by default all) and `OPTIONAL_STEPS`: see there. The step equalization may give
+    the result a `network` of the same function with other numbers. With `per_channel` every output channel's
     weights have their own fl; with `unsigned` maps without negative values have no sign bit.
 
     Formats that the network came with (`Network.formats`, `weight_formats`) are kept: such weights are
@@ -60,8 +65,8 @@ def tune(
       temporary files.
     - `checkpoint`: a folder that keeps the finished layers; the same call goes on from there after an
       interruption. It stays until `remove_checkpoint`.
-    - `progress`: called as `progress(done, total, layer name)` after each layer, and as
-      `progress(0, total, sentence)` where a checkpoint was found.
+    - `progress`: called as `progress(done, total, layer name)` after each layer, and before the first one as
+      `progress(0, total, sentence)` where a checkpoint was found, and where equalization is tried.
     - `record`: called as `record(layer name, gains)` after each layer whose weights were rounded, `gains` being
       decibels of noise at its output, relative to the float output before the activation: with "nearest"
       rounding and after each further step (`tuner/gains.py`), None where there is no noise or no signal.
@@ -70,7 +75,7 @@ def tune(
     unusable images, a layer that needs an accumulator of more than 48 bits, given formats that do not go
     together, and a checkpoint that cannot be written.
     """
-    found = find_method(method, steps, per_channel)
+    found, original = find_method(method, steps, per_channel), network
     if _all_given(network):
         return replace(quantize_given(network), tuning={"method": "given", **_given(network), "quantflow": _version()})
     choices = _choices(network, found, weight_bits, activation_bits, unsigned)
@@ -84,15 +89,22 @@ def tune(
         kept = Checkpoint(checkpoint, digest(network, calibration, tuning, tuner_digest()), network.layers)
         if progress is not None and kept.sentence:
             progress(0, len(network.layers), kept.sentence)
-    room, format = Room(memory), input_format(calibration, choices[network.input_name])
-    tuned = QuantizedNetwork(network=network, input=format, layers={}, tuning=tuning)
-    return _tune_layers(tuned, input_maps(calibration, format, room), choices, room, kept, progress, record)
+    if found.has(EQUALIZATION) and may_equalize(network, per_channel):
+        if progress is not None:
+            progress(0, len(network.layers), "tuning on some images with channels as they are, and equalized")
+        network = better_equalized(network, calibration, lambda *sample: _tune_layers(*sample, choices, Room(memory)))
+        tuning["equalized"] = network is not original
+    tuned = _tune_layers(network, calibration, choices, Room(memory), kept, progress, record)
+    if found.has(JOINT):
+        tuned = refine_together(tuned, calibration, run(network, calibration[:JOINT_IMAGES]))
+    return replace(tuned, tuning=tuning)
 
 
-def _tune_layers(tuned, input_maps_, choices, room, kept, progress, record):
+def _tune_layers(network, calibration, choices, room, kept=None, progress=None, record=None):
     """All layers in order of execution, each from what the ones before it computed."""
-    network = tuned.network
-    maps = {network.input_name: input_maps_}
+    format = input_format(calibration, choices[network.input_name])
+    tuned = QuantizedNetwork(network=network, input=format, layers={})
+    maps = {network.input_name: input_maps(calibration, format, room)}
     for done, layer in enumerate(network.layers, start=1):
         tuned, maps[layer.name] = _tune_layer(tuned, layer, maps, choices[layer.name], room, kept, record)
         _drop_unread(maps, network.layers[done:])

@@ -14,7 +14,7 @@ from quantflow.datasets import load_dataset
 from quantflow.errors import UserError
 from quantflow.importer import load_network
 from quantflow.page import check_installed
-from quantflow.tuner.methods import STEPS
+from quantflow.tuner.methods import OPTIONAL_STEPS, STEPS
 from quantflow.tuner.room import MEMORY_BYTES
 from quantflow.tuning_report import render
 
@@ -25,6 +25,7 @@ EXAMPLES = examples(
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 --per-channel -o tuned4/ --json tuned4.json",
     "quantflow tune lenet.onnx --calibration train.npz --method paper -o paper/",
     "quantflow tune lenet.onnx --calibration train.npz --unsigned --without refinement -o unsigned/",
+    "quantflow tune lenet.onnx --calibration train.npz --with joint -o joint/",
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/ --report tuned.html",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --max-bytes 100000 -o small/",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --activation-bits auto --max-drop 0.5 "
@@ -106,6 +107,15 @@ def run(
             metavar="STEP", help=f"Leave out a step of the method default: {', '.join(STEPS)}. May be given again."
         ),
     ] = None,
+    further: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with",
+            metavar="STEP",
+            help=f"Add a step that the method default has only where asked for: {', '.join(OPTIONAL_STEPS)}. "
+            "May be given again.",
+        ),
+    ] = None,
     memory: Annotated[
         float,
         typer.Option(
@@ -132,8 +142,8 @@ def run(
         check_installed()
     limits = {"max_drop": max_drop, "max_bytes": max_bytes, "max_cycles": max_cycles}
     widths = wanted(weight_bits, activation_bits, layer_bits, board=board, exchanges=exchanges, **limits)
-    choice = {"method": method, "steps": _steps(method, without), "per_channel": per_channel, "unsigned": unsigned}
-    choice["memory"] = _memory(memory)
+    choice = {"method": method, "steps": _steps(method, without, further), "per_channel": per_channel}
+    choice |= {"unsigned": unsigned, "memory": _memory(memory)}
     network = load_network(model)
     images = load_dataset(calibration, network.input_shape)
     test = images if evaluate_on is None else load_dataset(evaluate_on, network.input_shape)
@@ -141,7 +151,7 @@ def run(
     tuning = {"tuner": tuner, "checkpoint": output / CHECKPOINT, **bits, **choice}
     figures = {**choice, **tune_and_evaluate(network, images, test, output, **tuning), **found}
     if report is not None:
-        figures["report"] = measure_report(tuned_file.load(output), figures, images, test, **choice)
+        figures["report"] = measure_report(network, tuned_file.load(output), figures, images, test, **choice)
     write_json(json, figures)
     if report is not None:
         write_text(report, render(model.stem, figures))
@@ -151,16 +161,21 @@ def run(
         console.print(f"report in {report}", markup=False, highlight=False)
 
 
-def _steps(method, without):
-    """The steps that are left; None where none is left out."""
-    if not without:
+def _steps(method, without, further):
+    """The steps that are left, and those added; None where it is neither."""
+    if not without and not further:
         return None
-    if method != "default":
-        raise UserError(f"--without leaves out a step of the method default; {method} has none")
-    for step in without:
-        if step not in STEPS:
-            raise UserError(f"--without leaves out one of {', '.join(STEPS)}, not {step}")
-    return [step for step in STEPS if step not in without]
+    for given, option, does, steps in (
+        (without or (), "--without", "leaves out", STEPS),
+        (further or (), "--with", "adds", OPTIONAL_STEPS),
+    ):
+        if given and method != "default":
+            raise UserError(f"{option} {does} a step of the method default; {method} has none")
+        for step in given:
+            if step not in steps:
+                raise UserError(f"{option} {does} {'one of ' * (len(steps) > 1)}{', '.join(steps)}, not {step}")
+    kept = [step for step in STEPS if step not in (without or ())]
+    return kept + [step for step in OPTIONAL_STEPS if step in (further or ())]
 
 
 def _memory(gibibytes):

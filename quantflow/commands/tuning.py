@@ -70,10 +70,11 @@ def _announced(report):
     return announce
 
 
-def measure_report(quantized, figures, calibration, test, *, method, steps=None, **options):
+def measure_report(network, quantized, figures, calibration, test, *, method, steps=None, **options):
     """What a report draws beside `figures`, the chosen network's: histograms, other methods, widths, steps.
 
-    `options` are those of `tune` that made the chosen network, but for widths, which are its own. The cost is
+    `quantized` is the chosen network, made from the float `network`; `options` are those of `tune` that made it,
+    but for widths, which are its own. The cost is
     said first and shown as it goes.
     """
     runs = planned(quantized, method=method, steps=steps)
@@ -82,7 +83,7 @@ def measure_report(quantized, figures, calibration, test, *, method, steps=None,
     text = f"for the report, {more} more tunings are measured; that may take {seconds:.0f} s"
     errors.print(text, highlight=False, soft_wrap=True)
     with progress(f"measuring {more} other tunings, layer by layer") as report:
-        found = survey(quantized, figures, calibration, test, runs, progress=report, **options)
+        found = survey(network, figures, calibration, test, runs, progress=report, **options)
     with progress("histograms") as report:
         found["histograms"] = histograms(quantized, calibration.images, progress=report)
     return found | {"calibration_images": len(calibration), "histogram_images": min(IMAGES, len(calibration))}

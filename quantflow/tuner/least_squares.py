@@ -7,7 +7,7 @@ d = W (x_float - x) + r. The damping draws V towards W.
 
 import numpy as np
 
-DAMPING = 0.01  # of the mean of H's diagonal
+DAMPING = 0.1  # of the mean of H's diagonal
 
 
 def refit(weight, moments):

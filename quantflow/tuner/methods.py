@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from quantflow.errors import UserError
 from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, SQUARED
 
+EQUALIZATION = "equalization"  # depthwise networks, one fl a layer: channels scaled by powers of two where it pays
 SQUARED_ERROR = "squared-error"  # fractional lengths of maps (and of weights, without output-error) by squared error
 LEAST_SQUARES = "least-squares"  # the weights are first refitted to the quantized input
 OUTPUT_ERROR = "output-error"  # the weights' fractional length by the error that it makes at the layer's output
@@ -17,7 +18,10 @@ COMPENSATION = "compensation"  # column by column, each column's rounding error 
 REFINEMENT = "refinement"  # then integer by integer, each taking its best value beside all others
 BIAS_CORRECTION = "bias-correction"  # the mean error at the output goes into the bias
 
-STEPS = (SQUARED_ERROR, LEAST_SQUARES, OUTPUT_ERROR, COMPENSATION, REFINEMENT, BIAS_CORRECTION)
+JOINT = "joint"  # at last, each map's fractional length moves to a neighbour where the network's output gains
+
+STEPS = (EQUALIZATION, SQUARED_ERROR, LEAST_SQUARES, OUTPUT_ERROR, COMPENSATION, REFINEMENT, BIAS_CORRECTION)
+OPTIONAL_STEPS = (JOINT,)  # only where asked for: they have not paid on the networks measured
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,8 @@ METHODS = (*_OBJECTIVES, "default")
 def find_method(name, steps=None, per_channel=False):
     """The Method of that name; UserError for a name or step that does not exist.
 
-    `steps` are names from STEPS, by default all of them, and only the default method has any. Without
-    steps it is the paper's method.
+    `steps` are names from STEPS and OPTIONAL_STEPS, by default those in STEPS, and only the default method has
+    any. Without steps it is the paper's method.
     """
     if name not in METHODS:
         raise UserError(f"the tuner's methods are {', '.join(METHODS)}, not {name}")
@@ -51,8 +55,9 @@ def find_method(name, steps=None, per_channel=False):
         objective = _OBJECTIVES[name]
         return Method(weights=objective, activations=objective, per_channel=per_channel)
     steps = STEPS if steps is None else tuple(steps)
+    known = (*STEPS, *OPTIONAL_STEPS)
     for step in steps:
-        if step not in STEPS:
-            raise UserError(f"the steps of the default method are {', '.join(STEPS)}, not {step}")
+        if step not in known:
+            raise UserError(f"the steps of the default method are {', '.join(known)}, not {step}")
     objective = SQUARED if SQUARED_ERROR in steps else ABSOLUTE
     return Method(weights=objective, activations=objective, steps=steps, per_channel=per_channel)

@@ -51,14 +51,13 @@ def planned(quantized, *, method, steps=None):
     return runs
 
 
-def survey(quantized, figures, calibration, test, runs, *, progress=None, **options):
+def survey(network, figures, calibration, test, runs, *, progress=None, **options):
     """Take the planned `runs`: figures by group, each a list of dicts for JSON.
 
-    `figures` are the chosen network's (`Evaluation.to_json`), `calibration` and `test` the Datasets that it
-    was tuned and evaluated on, `options` the further options of `tune`. `progress`, if given, is called as
-    `progress(layers done, layers in all runs, name of the run)`.
+    All are made from the float `network`. `figures` are the chosen one's (`Evaluation.to_json`), `calibration`
+    and `test` the Datasets that it was tuned and evaluated on, `options` the further options of `tune`.
+    `progress`, if given, is called as `progress(layers done, layers in all runs, name of the run)`.
     """
-    network = quantized.network
     found = {"methods": [], "widths": [], "steps": []}
     open_runs = [run for run in runs if run.options is not None]
     each = len(network.layers) + 1  # an evaluation counts as one more layer

@@ -95,9 +95,9 @@ def test_options_reach_the_tuner(tmp_path, digits):
 
 
 def test_the_report_is_of_the_same_options(tmp_path, digits):
-    left = [step for step in STEPS if step != "compensation"]
-    options = ("--unsigned", "--without", "compensation", "--report", tmp_path / "r.html", "--memory", 0)
-    found = tune(tmp_path, digits, *options)["report"]
+    left = [*(step for step in STEPS if step != "compensation"), "joint"]
+    options = ("--unsigned", "--without", "compensation", "--with", "joint", "--memory", 0)
+    found = tune(tmp_path, digits, *options, "--report", tmp_path / "r.html")["report"]
     assert [entry["steps"] for entry in found["steps"]] == [left[:count] for count in range(len(left) + 1)]
     assert [entry["chosen"] for entry in found["steps"]] == [False] * len(left) + [True]
 
@@ -106,6 +106,8 @@ def test_the_report_is_of_the_same_options(tmp_path, digits):
     ("options", "sentence"),
     [
         (("--without", "refining"), f"--without leaves out one of {', '.join(STEPS)}, not refining$"),
+        (("--with", "refinement"), "--with adds joint, not refinement$"),
+        (("--with", "joint", "--method", "max"), "--with adds a step of the method default; max has none$"),
         (("--without", "refinement", "--method", "mse"), "leaves out a step of the method default; mse has none$"),
         (("--memory", -1), "--memory is a number of GiB, at least 0, not -1.0$"),
         (("--memory", "inf"), "--memory is a number of GiB, at least 0, not inf$"),

@@ -17,7 +17,7 @@ from quantflow.quantized import MOVING
 from quantflow.tune import tune
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
-from quantflow.tuner.methods import METHODS
+from quantflow.tuner.methods import METHODS, STEPS
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.naive import exact_value, naive_slope_fl
 
@@ -200,7 +200,7 @@ def test_maps_are_forgotten_after_their_last_reader(monkeypatch):
         return result
 
     monkeypatch.setattr(tune_module, "tune_layer", watched)
-    tune(network, images())
+    tune(network, images(), steps=STEPS[1:])
     assert len(seen) == len(network.layers) and all(seen)
 
 

@@ -16,14 +16,13 @@ from quantflow.tuner import moments as moments_module
 from quantflow.tuner.bias_correction import corrected_bias
 from quantflow.tuner.compensation import compensate, elimination
 from quantflow.tuner.layers import Maps
-from quantflow.tuner.least_squares import refit
+from quantflow.tuner.least_squares import DAMPING, refit
 from quantflow.tuner.moments import grouped, input_moments
 from quantflow.tuner.output_error import least_output_error_fl, nearest, output_error, starting_fl
 from quantflow.tuner.refinement import refine
 
 FORMAT = Format(bits=8, fl=5)
 RESIDUAL = Format(bits=6, fl=3)
-DAMPING = 0.01
 # (channels of the input, outputs, groups): full, grouped, depthwise, depthwise with two outputs for each input.
 SHAPES = [(2, 3, 1), (4, 6, 2), (3, 3, 3), (2, 4, 2)]
 

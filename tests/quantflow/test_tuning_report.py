@@ -49,7 +49,7 @@ def figures(network, sets):
     calibration, test = sets
     quantized = tune(network, calibration.images, weight_bits=4)
     values = evaluate(quantized, test.images, test.labels).to_json()
-    found = survey(quantized, values, calibration, test, planned(quantized, method="default"))
+    found = survey(network, values, calibration, test, planned(quantized, method="default"))
     found |= {"calibration_images": 30, "histogram_images": 30, "histograms": histograms(quantized, calibration.images)}
     before = tune(network, calibration.images, weight_bits=5)
     return {
@@ -106,7 +106,7 @@ def test_survey_measures_what_tune_and_evaluate_give(network, sets):
     runs += [run for run in planned(quantized, method="default") if run.entry == {"method": "default"}]
     calls = []
     found = survey(
-        quantized, values, calibration, test, runs, progress=lambda *call: calls.append(call), per_channel=True
+        network, values, calibration, test, runs, progress=lambda *call: calls.append(call), per_channel=True
     )
     for entry, options in zip(
         (*found["methods"], *found["widths"]),
