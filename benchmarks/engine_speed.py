@@ -29,6 +29,8 @@ def subjects(case, images, batch, cores):
     quantized = tune(case.network, case.calibration[:TUNING_IMAGES], method="paper")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = cores
+    # Its threads would otherwise keep the cores busy during the others' turns.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(case.path, options, providers=["CPUExecutionProvider"])
     engines = {
         "integer": lambda x: integer_engine.run(quantized, x, keep=False),

@@ -6,16 +6,18 @@ from quantflow import moves
 from quantflow.correlation import correlate, tap_count, tap_sums
 from quantflow.errors import UserError
 from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, Dense, MaxPool, Pad, Reshape, Slice
-from quantflow.threads import each
+from quantflow.threads import each, thread_count
 
 
 def run(network, images, *, batch=32):
     """The network's outputs: float32 [N, C, H, W], a network that ends in a dense layer giving [N, F, 1, 1].
 
     `images` is [N, C, H, W] of any real type (or [N, F] where the input is [F, 1, 1]), computed in
-    float32, `batch` at a time in each thread. Raises UserError if they do not fit the network or are not finite.
+    float32, at most `batch` at a time in each thread. Raises UserError if they do not fit the network or
+    are not finite.
     """
     images = checked_images(network, images)
+    batch = max(1, min(batch, -(-len(images) // thread_count())))
     starts = range(0, len(images), batch)
     parts = each(lambda first: _output(network, images[first : first + batch]), starts)
     return np.concatenate(parts) if parts else np.zeros((0, *network.output_shape), dtype=np.float32)

@@ -8,7 +8,7 @@ from quantflow import moves
 from quantflow.accumulation import accumulate, requantize
 from quantflow.arithmetic import quantize
 from quantflow.graph import MaxPool, Pad, Reshape, Slice
-from quantflow.threads import each
+from quantflow.threads import each, thread_count
 
 BATCH_BYTES = 32 << 20  # working memory of one batch in one layer; each thread has its own
 
@@ -47,7 +47,7 @@ def _run(quantized, count, read, keep):
         for name in names:
             results[name][batch] = maps[name]
 
-    each(run_batch, batches(count, max(map(working_bytes, network.layers))))
+    each(run_batch, batches(count, max(map(working_bytes, network.layers)), thread_count()))
     return results
 
 
@@ -68,9 +68,9 @@ def working_bytes(layer):
     return 8 * (3 * math.prod(layer.output_shape) + 2 * len(layer.inputs) * math.prod(layer.input_shape))
 
 
-def batches(count, image_bytes):
-    """Slices that cut `count` images into batches of at most BATCH_BYTES, or one image."""
-    size = max(1, BATCH_BYTES // image_bytes)
+def batches(count, image_bytes, parts=1):
+    """Slices that cut `count` images into batches of at most BATCH_BYTES, or one image; about `parts` at least."""
+    size = max(1, min(BATCH_BYTES // image_bytes, -(-count // parts)))
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
