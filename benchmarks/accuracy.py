@@ -16,7 +16,7 @@ from quantflow.datasets import load_dataset
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 
 def measure(model, calibration, images, *, calibration_count=None, activation_bits=8, weight_bits=8):

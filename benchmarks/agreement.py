@@ -19,8 +19,8 @@ import time
 from benchmarks import networks
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
-from quantflow.tune import tune
 from quantflow.tuner.methods import METHODS, STEPS
+from quantflow.tuner.tune import tune
 
 NETWORKS = ("lenet5", "lenet_caffe", "resnet8", "resnet20", "mobilenet")
 BITS = {"lenet5": (8, 4, 3, 2), "lenet_caffe": (8, 4, 3, 2), "resnet20": (8, 4, 3, 2)}  # weight bits; others 8 and 4

@@ -25,7 +25,7 @@ from quantflow.bit_widths.widths import make_space
 from quantflow.datasets import Dataset
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 NETWORKS = ("resnet8", "resnet20", "mobilenet")
 HEADINGS = ("network", "fl per", "weights", "bytes", "agreement", "top-1", "output SQNR", "seconds", "choices measured")

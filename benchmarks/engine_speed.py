@@ -17,7 +17,7 @@ from benchmarks import networks
 from benchmarks.timing import by_turns, load_average, median, median_ratio, use_cores
 from quantflow import float_engine, integer_engine
 from quantflow.errors import UserError
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 NETWORKS = ("lenet_caffe", "resnet8", "resnet20", "mobilenet")
 TARGET = 0.5

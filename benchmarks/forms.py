@@ -15,8 +15,8 @@ from benchmarks import networks
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
 from quantflow.quantized import MOVING
-from quantflow.tune import tune
 from quantflow.tuner.methods import METHODS
+from quantflow.tuner.tune import tune
 
 FORMS = ("resnet20", "resnet20_bn", "resnet20_convsc", "resnet20_dynamo")
 LIMIT = 0.2  # percentage points

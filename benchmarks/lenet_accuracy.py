@@ -17,7 +17,7 @@ from quantflow import lenet
 from quantflow.evaluate import evaluate
 from quantflow.importer import load_network
 from quantflow.lenet import digits
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 WIDTHS = ((8, 8), (16, 16), (8, 4), (4, 4))  # activation bits, weight bits
 

@@ -22,7 +22,7 @@ from quantflow.config import Config
 from quantflow.cycles import MemoryTiming
 from quantflow.importer import load_network
 from quantflow.manifest import Manifest
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from sim.inference import simulate
 
 MEMORY = MemoryTiming(latency=10, stall_period=16, stall_cycles=4)

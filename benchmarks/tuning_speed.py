@@ -24,7 +24,7 @@ from benchmarks.timing import by_turns, load_average, median, median_ratio, use_
 from quantflow.errors import UserError
 from quantflow.exporter import export
 from quantflow.importer import load_network
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 BATCH = 64
 LIMITS = {"paper": 1, "default": 4}  # of the ratio

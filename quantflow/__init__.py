@@ -8,7 +8,7 @@ __all__ = ["load", "simulate", "tune"]
 
 def __getattr__(name):
     # Not before it is asked for, so that readers of a tuned network, or of one number, need no importer.
-    if name in ("load", "simulate"):
+    if name in __all__:
         from quantflow import notebook
 
         return getattr(notebook, name)

@@ -16,7 +16,7 @@ from quantflow.datasets import load_dataset
 from quantflow.errors import UserError
 from quantflow.importer import load_network
 from quantflow.representation import Represented
-from quantflow.tune import tune as tune_network
+from quantflow.tuner.tune import tune as tune_network
 from quantflow.wording import count, percent
 
 
@@ -28,8 +28,8 @@ def load(path):
 def tune(network, images, **options):
     """The QuantizedNetwork of a Network, or of an ONNX file, for calibration `images`.
 
-    `images` are float [N, C, H, W], or an npz file with them as `x`; `options` are those of `quantflow.tune.tune`:
-    weight_bits, activation_bits, method, per_channel and more.
+    `images` are float [N, C, H, W], or an npz file with them as `x`; `options` are those of
+    `quantflow.tuner.tune.tune`: weight_bits, activation_bits, method, per_channel and more.
     """
     network = load_network(network) if isinstance(network, str | Path) else network
     with progress("tuning") as report:

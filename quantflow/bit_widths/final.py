@@ -1,6 +1,6 @@
 """The network at last: the widths that a search chose, tuned on all calibration images."""
 
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 ATTEMPTS = 5  # choices that are tuned on all images before the chosen one is kept as it was measured
 

@@ -12,7 +12,7 @@ from quantflow.digest import digest, tuner_digest
 from quantflow.errors import UserError
 from quantflow.graph import Network
 from quantflow.size import network_bytes
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 HELD_OUT = 4  # one in so many of the calibration images is not tuned on
 

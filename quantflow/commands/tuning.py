@@ -10,8 +10,8 @@ from quantflow.commands.console import add_row, console, errors, progress, table
 from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
 from quantflow.tables import CHOICES, NOISE, accuracy, choice_cells, noise_cells
-from quantflow.tune import tune
 from quantflow.tuner.checkpoint import remove_checkpoint
+from quantflow.tuner.tune import tune
 from quantflow.tuning_report.histograms import IMAGES, histograms
 from quantflow.tuning_report.previous import FIGURES, difference, digest, previous_run
 from quantflow.tuning_report.survey import planned, survey

@@ -9,7 +9,7 @@ from quantflow.bit_widths.trials import Trials
 from quantflow.bit_widths.widths import ACTIVATION, WEIGHT, make_space
 from quantflow.commands.console import add_row, console, progress, table
 from quantflow.errors import UserError
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from quantflow.wording import count, decibels, percent
 
 AUTO = "auto"

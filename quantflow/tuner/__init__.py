@@ -1,1 +1,1 @@
-"""The tuner's steps, each choosing one kind of number; `quantflow.tune` puts them in order."""
+"""The tuner's steps, each choosing one kind of number; `quantflow.tuner.tune` puts them in order."""

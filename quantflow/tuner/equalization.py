@@ -21,6 +21,7 @@ from quantflow.tuner.channels import channel_classes
 from quantflow.tuner.joint import output_error
 
 IMAGES = 50  # to tune on, and as many to measure on
+BATCH = 8  # images whose maps lie in memory together
 ROUNDS = 30  # of balancing; what is left then is far below half a bit
 REACH = 3  # exponents stay within -REACH to REACH
 SILENT = 1e-6  # a channel below this share of its map's peak is left alone
@@ -41,7 +42,7 @@ def better_equalized(network, calibration, tune):
     """
     sample, others = calibration[: 2 * IMAGES : 2], calibration[1 : 2 * IMAGES : 2]
     others = others if len(others) else sample
-    balanced = equalize(network, balancing_exponents(network, activations(network, sample)))
+    balanced = equalize(network, balancing_exponents(network, channel_peaks(network, sample)))
     y_float = run(network, others)
     return min((network, balanced), key=lambda each: output_error(tune(each, sample), others, y_float))
 
@@ -51,16 +52,25 @@ def equalize(network, exponents):
     return replace(network, layers=tuple(_scaled(layer, exponents) for layer in network.layers))
 
 
-def balancing_exponents(network, maps):
+def channel_peaks(network, images):
+    """The greatest magnitude of each channel of every map by name: float32 [C]."""
+    peaks = {}
+    for first in range(0, len(images), BATCH):
+        for name, x in activations(network, images[first : first + BATCH]).items():
+            peaks[name] = np.maximum(np.abs(x).max(axis=(0, 2, 3)), peaks.get(name, 0))
+    return peaks
+
+
+def balancing_exponents(network, peaks):
     """Exponents int [C] of every map by name that balance the weights which make and read each channel.
 
-    `maps` are the float maps of some calibration images by name [N, C, H, W]; a channel that is silent on them
-    has no say. Channels that are added or passed on have one exponent together, and those of the network's input
-    and output 0: see `tuner/channels.py`.
+    `peaks` are those of `channel_peaks` on some calibration images; a channel that is silent on them has no say.
+    Channels that are added or passed on have one exponent together, and those of the network's input and output
+    0: see `tuner/channels.py`.
     """
     classes, fixed = channel_classes(network)
     layers = [
-        (classes[layer.inputs[0]], classes[layer.name], _reads(layer), _greatest(layer, maps[layer.inputs[0]]))
+        (classes[layer.inputs[0]], classes[layer.name], _reads(layer), _greatest(layer, peaks[layer.inputs[0]]))
         for layer in network.layers
         if isinstance(layer, WEIGHTED)
     ]
@@ -78,9 +88,8 @@ def balancing_exponents(network, maps):
     return {name: whole[numbers] for name, numbers in classes.items()}
 
 
-def _greatest(layer, x):
+def _greatest(layer, peak):
     """log2 of the greatest weight between each output channel and each channel that it reads: [O, C / groups]."""
-    peak = np.abs(x).max(axis=(0, 2, 3))
     heard = peak > SILENT * peak.max()
     greatest = np.abs(layer.weight).reshape(*_reads(layer).shape, -1).max(axis=2).astype(np.float64)
     greatest = np.where(heard[_reads(layer)], greatest, 0)

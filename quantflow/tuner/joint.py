@@ -57,16 +57,15 @@ def moved(tuned, name, fl):
         sums = accumulator_fl(result, network[each])
         bias = quantize_bias(np.ldexp(entry.bias.astype(np.float64), -before[each]), sums).astype(np.int64)
         layers[each] = replace(entry, bias=bias, shift=(sums - entry.output.fl).astype(np.int32))
-    return result if _legal(result, {name, *(layer.name for layer in network.layers if name in layer.inputs)}) else None
+    return result if _legal(result) else None
 
 
-def _legal(tuned, names):
-    """Whether the accumulators and shifts of the layers `names` are within their bounds."""
-    for name in names - {tuned.network.input_name}:
-        layer = tuned.network[name]
+def _legal(tuned):
+    """Whether all accumulators and shifts are within their bounds."""
+    for layer in tuned.network.layers:
         if isinstance(layer, MOVING):
             continue
-        shift = accumulator_fl(tuned, layer) - tuned.output_format(name).fl
+        shift = accumulator_fl(tuned, layer) - tuned.output_format(layer.name).fl
         if np.min(shift) < -MAX_LEFT_SHIFT or np.max(shift) >= MAX_ACCUMULATOR_BITS:
             return False
         if sum_bits(tuned, layer) > MAX_ACCUMULATOR_BITS:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from quantflow.choices import choices
 from quantflow.evaluate import evaluate
-from quantflow.tune import tune
 from quantflow.tuner.methods import METHODS, STEPS
+from quantflow.tuner.tune import tune
 
 WIDTHS = range(2, 9)  # uniform weight widths that are measured
 SUMMARY = (

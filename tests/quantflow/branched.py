@@ -11,6 +11,7 @@ from quantflow.quantized import QuantizedLayer, QuantizedNetwork
 
 SHAPE = (2, 6, 6)
 WEIGHT_FL = {"conv1": 8, "conv2": 9, "fc": 8}
+IMAGE = Format(bits=8, fl=5)
 OUTPUTS = {
     "conv1": Format(bits=8, fl=6, signed=False),
     "conv2": Format(bits=8, fl=5),
@@ -52,12 +53,12 @@ def branched_network(seed=0, classes=12):
     return replace(network, layers=(*layers[:-1], centred))
 
 
-def branched(seed=0, classes=12, weight_bits=8, network=None, outputs=OUTPUTS):
-    """The QuantizedNetwork of `branched_network`, its weights rounded to nearest; `outputs` replaces OUTPUTS."""
+def branched(seed=0, classes=12, weight_bits=8, network=None, outputs=OUTPUTS, image=IMAGE):
+    """The QuantizedNetwork of `branched_network`, its weights rounded to nearest, with these formats of maps."""
     network = network or branched_network(seed, classes)
     quantized = QuantizedNetwork(
         network=network,
-        input=Format(bits=8, fl=5),
+        input=image,
         layers={},
         formats={name: outputs[name] for name in outputs if name not in WEIGHT_FL},
     )

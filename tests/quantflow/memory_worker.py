@@ -14,7 +14,7 @@ import numpy as np
 
 from quantflow import integer_engine
 from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions; a pooling behind each
 FEATURES = (4096, 4096, 1000)

@@ -24,7 +24,7 @@ from quantflow.errors import UserError
 from quantflow.evaluate import evaluate
 from quantflow.graph import WeightFormat
 from quantflow.size import network_bytes
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from tests.quantflow.networks import RandomNetwork, with_floats
 
 MACHINE = Machine(config=Config(pixels=4, lanes=4, port_bits=32), timing=MemoryTiming())

@@ -13,7 +13,7 @@ from quantflow.config import Config
 from quantflow.errors import UserError
 from quantflow.graph import Activation, Add, AveragePool, Concat, Convolution, MaxPool, Pad, Reshape, Slice, Window
 from quantflow.integer_engine import run
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from tests.quantflow.networks import RandomNetwork
 
 

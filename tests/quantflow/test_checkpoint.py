@@ -7,9 +7,9 @@ import pytest
 from quantflow.arithmetic import Format
 from quantflow.errors import UserError
 from quantflow.quantized import MOVING
-from quantflow.tune import tune
 from quantflow.tuner import layers as layers_module
 from quantflow.tuner.checkpoint import remove_checkpoint
+from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.tuned_folders import assert_equal
 
@@ -114,7 +114,7 @@ def test_what_changes_no_choice_makes_no_other_tuning(change, tmp_path, rounded)
 def test_another_tuner_starts_anew(tmp_path, rounded, monkeypatch):
     interrupted(tmp_path, 9, **OPTIONS)
     before = len(rounded)
-    monkeypatch.setattr("quantflow.tune.tuner_digest", lambda: "of another version")
+    monkeypatch.setattr("quantflow.tuner.tune.tuner_digest", lambda: "of another version")
     tune(every_kind(), images(), checkpoint=tmp_path, **OPTIONS)
     assert len(rounded) == before + 6
 

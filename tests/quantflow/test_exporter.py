@@ -18,7 +18,7 @@ from quantflow.exporter.exactness import exact_in_float32, layer_figures
 from quantflow.graph import HostOperator
 from quantflow.importer import load_network
 from quantflow.lenet import demo_images, model_path
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.quantized_graphs import RandomGraph, every_kind
 

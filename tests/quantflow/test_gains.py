@@ -9,10 +9,10 @@ from quantflow.accumulation import accumulate, accumulator_fl
 from quantflow.float_engine import activations
 from quantflow.graph import Dense, WeightFormat
 from quantflow.integer_engine import run
-from quantflow.tune import tune
 from quantflow.tuner import gains as gains_module
 from quantflow.tuner import rounding
 from quantflow.tuner.methods import METHODS
+from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.test_tuner_graphs import linear_output, weighted_layers
 

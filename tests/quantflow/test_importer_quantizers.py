@@ -17,7 +17,7 @@ from quantflow.given import given_weight, quantize_given
 from quantflow.graph import Activation, Add, AveragePool, Convolution, Dense, MaxPool, WeightFormat
 from quantflow.importer import inspect_model, load_network
 from quantflow.lenet import demo_images, model_path
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.quantized_graphs import RandomGraph, every_kind

@@ -13,7 +13,7 @@ from quantflow.evaluate import evaluate
 from quantflow.graph import Convolution, Dense, MaxPool
 from quantflow.importer import load_network
 from quantflow.lenet import digits
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from tests.data import data_folder
 
 

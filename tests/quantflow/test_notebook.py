@@ -12,8 +12,8 @@ from quantflow import integer_engine, lenet, load, notebook, simulate, tune
 from quantflow.errors import UserError
 from quantflow.graph import Network
 from quantflow.quantized import QuantizedNetwork
-from quantflow.tune import tune as tune_function
 from quantflow.tuned_file import save
+from quantflow.tuner.tune import tune as tune_function
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.test_importer_quantizers import Model
 from tests.quantflow.tuned_folders import assert_equal
@@ -100,9 +100,9 @@ def test_a_missing_simulator_is_said_in_one_sentence(digits, monkeypatch):
 @pytest.mark.parametrize(
     ("code", "absent"),
     [
-        ("import quantflow", {"numpy", "onnx", "amaranth", "cocotb", "quantflow.tune"}),
+        ("import quantflow", {"numpy", "onnx", "amaranth", "cocotb", "quantflow.tuner"}),
         ("from quantflow import load, tune, simulate", {"amaranth", "cocotb", "hdl", "sim", "boards"}),
-        ("import quantflow.tune; from quantflow import tune; assert callable(tune)", {"amaranth", "cocotb", "onnx"}),
+        ("import quantflow.tuner.tune", {"amaranth", "cocotb", "onnx"}),
     ],
 )
 def test_importing_stays_light(code, absent):

@@ -11,7 +11,7 @@ from quantflow.capabilities import machine_lacks
 from quantflow.errors import UserError
 from quantflow.graph import Add, AveragePool, Convolution, Pad, Slice
 from quantflow.importer import inspect_model, load_network
-from quantflow.tune import tune
+from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.onnx_graphs import onnxruntime_output
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from quantflow import lenet, tuned_file
-from quantflow import tune as tune_module
 from quantflow.errors import UserError
+from quantflow.tuner import tune as tune_module
 from quantflow.tuner.methods import METHODS, STEPS
 from tests.quantflow.test_cli import refused, run
 from tests.quantflow.test_gains import ORDER as LAYER_STEPS

@@ -16,9 +16,9 @@ from quantflow.errors import UserError
 from quantflow.graph import HostOperator, Layer, Network
 from quantflow.integer_engine import run, run_integers
 from quantflow.quantized import MOVING, REQUANTIZED, WEIGHTED, QuantizedNetwork
-from quantflow.tune import tune
 from quantflow.tuned_file import load, save
 from quantflow.tuned_file.layers import KINDS
+from quantflow.tuner.tune import tune
 from tests.data import REPOSITORY
 from tests.quantflow.networks import RandomNetwork, every_kind, with_floats
 from tests.quantflow.tuned_folders import assert_equal, refused, rewrite, structure_of
@@ -180,7 +180,7 @@ def test_loading_does_not_need_the_rest(folder):
     """A reader of tuned networks needs neither the gateware nor the importer."""
     code = f"import sys; from quantflow.tuned_file import load; load({str(folder)!r}); print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"amaranth", "onnx", "quantflow.tune"} & set(modules)
+    assert not {"amaranth", "onnx", "quantflow.tuner.tune"} & set(modules)
 
 
 # For people

@@ -10,10 +10,10 @@ from quantflow.errors import UserError
 from quantflow.float_engine import activations
 from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
 from quantflow.integer_engine import run, run_integers
-from quantflow.tune import tune
 from quantflow.tuner import room as room_module
 from quantflow.tuner import search as search_module
 from quantflow.tuner.search import error_bound, quantization_error, search
+from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import least_error_fl, quantize_weights
 
 

@@ -13,9 +13,9 @@ from quantflow.given import quantize_given
 from quantflow.graph import WeightFormat
 from quantflow.importer import load_network
 from quantflow.integer_engine import run
-from quantflow.tune import tune
 from quantflow.tuned_file import load, save
 from quantflow.tuner.methods import METHODS
+from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.quantized_graphs import RandomGraph

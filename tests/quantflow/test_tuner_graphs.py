@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from quantflow import integer_engine
-from quantflow import tune as tune_module
 from quantflow.arithmetic import Format, dequantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations, apply
 from quantflow.graph import Activation, AveragePool, Convolution, Dense, Network, Window
 from quantflow.integer_engine import run
 from quantflow.quantized import MOVING
-from quantflow.tune import tune
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
+from quantflow.tuner import tune as tune_module
 from quantflow.tuner.methods import METHODS, STEPS
+from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.naive import exact_value, naive_slope_fl
 

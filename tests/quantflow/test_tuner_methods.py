@@ -8,13 +8,13 @@ from quantflow.arithmetic import Format, dequantize, largest_fl, quantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations
 from quantflow.integer_engine import run
-from quantflow.tune import tune
 from quantflow.tuned_file import load, save
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
 from quantflow.tuner import rounding
 from quantflow.tuner.methods import METHODS, STEPS, find_method
 from quantflow.tuner.search import quantization_error
+from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import limited_fl
 from tests.quantflow.test_tuner import images, small_network
 

@@ -13,8 +13,8 @@ from quantflow.arithmetic import Format
 from quantflow.datasets import Dataset
 from quantflow.evaluate import evaluate
 from quantflow.float_engine import activations
-from quantflow.tune import tune
 from quantflow.tuner.methods import METHODS, STEPS
+from quantflow.tuner.tune import tune
 from quantflow.tuning_report import histograms as histograms_module
 from quantflow.tuning_report import render
 from quantflow.tuning_report.histograms import BINS, histograms
