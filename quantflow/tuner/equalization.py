@@ -69,16 +69,18 @@ def balancing_exponents(network, peaks):
     0: see `tuner/channels.py`.
     """
     classes, fixed = channel_classes(network)
+    weighted = [layer for layer in network.layers if isinstance(layer, WEIGHTED)]
+    greatest = {layer.name: _greatest(layer, peaks[layer.inputs[0]]) for layer in weighted}
     layers = [
-        (classes[layer.inputs[0]], classes[layer.name], _reads(layer), _greatest(layer, peaks[layer.inputs[0]]))
-        for layer in network.layers
-        if isinstance(layer, WEIGHTED)
+        (classes[layer.inputs[0]], classes[layer.name], _reads(layer), _logarithm(greatest[layer.name]))
+        for layer in weighted
+        if greatest[layer.name].any()
     ]
     exponents = np.zeros(len(fixed))
     for _ in range(ROUNDS):
         made, read = np.full(len(fixed), -np.inf), np.full(len(fixed), -np.inf)
-        for sources, outputs, reads, greatest in layers:
-            weight = greatest + exponents[outputs][:, None] - exponents[sources][reads]
+        for sources, outputs, reads, weight in layers:
+            weight = weight + exponents[outputs][:, None] - exponents[sources][reads]
             weight -= weight.max()
             np.maximum.at(made, outputs, weight.max(axis=1))
             np.maximum.at(read, sources[reads], weight)
@@ -89,11 +91,15 @@ def balancing_exponents(network, peaks):
 
 
 def _greatest(layer, peak):
-    """log2 of the greatest weight between each output channel and each channel that it reads: [O, C / groups]."""
+    """The greatest weight between each output channel and each channel that it hears: float64 [O, C / groups]."""
     heard = peak > SILENT * peak.max()
     greatest = np.abs(layer.weight).reshape(*_reads(layer).shape, -1).max(axis=2).astype(np.float64)
-    greatest = np.where(heard[_reads(layer)], greatest, 0)
-    return np.log2(np.maximum(greatest, 2.0 ** (2 * LEAST) * max(greatest.max(), np.finfo(np.float32).tiny)))
+    return np.where(heard[_reads(layer)], greatest, 0)
+
+
+def _logarithm(greatest):
+    """log2, of no weight at all a number well below LEAST."""
+    return np.log2(np.maximum(greatest, 2.0 ** (2 * LEAST) * greatest.max()))
 
 
 def _reads(layer):
