@@ -144,6 +144,28 @@ def test_the_error_falls_and_only_formats_shifts_and_biases_change(seed, tmp_pat
     assert_equal(load(tmp_path / "tuned"), after)
 
 
+def test_one_free_map_takes_the_best_of_its_neighbours():
+    calibration, tuned = images(12), detuned()
+    y_float = run_float(tuned.network, calibration)
+    maps = {name: tuned.output_format(name) for name in ("x", *tuned.layers, *tuned.formats)}
+    taken = set()
+    for name, format in maps.items():
+        for start in (format.fl - 2, format.fl + 1):
+            before = moved(tuned, name, start)
+            if before is None:
+                continue
+            given = {each: before.output_format(each) for each in maps if each != name}
+            before = replace(before, network=replace(before.network, formats=given))
+            after = refine_together(before, calibration, y_float)
+            found = {fl: moved(before, name, fl) for fl in (start - 1, start, start + 1)}
+            errors = {fl: output_error(each, calibration, y_float) for fl, each in found.items() if each is not None}
+            chosen = after.output_format(name).fl
+            assert errors[chosen] <= min(errors.values()) * (1 + 2e-3), name
+            assert_equal(after, found[chosen])
+            taken.add(chosen - start)
+    assert taken >= {-1, 1}
+
+
 @pytest.mark.parametrize("bits", [3, 8])
 def test_the_error_never_rises(bits):
     calibration = images(20)
