@@ -71,11 +71,11 @@ def input_moments(layer, sources, formats):
     fl, centre = formats[0].fl, _centre(layer, sources[0].fixed)
     for images, places in _samples(layer, len(sources[0].exact)):
         x = _rows(layer, sources[0].fixed[images], places).astype(np.float32)
-        missing = _rows(layer, np.ldexp(sources[0].exact[images], fl), places)
+        missing = _rows(layer, _scaled(sources[0].exact[images], fl), places)
         missing = (missing - x) @ weight
         for source, format in zip(sources[1:], formats[1:], strict=True):
-            fixed = np.ldexp(source.fixed[images].astype(np.float32), fl - format.fl)
-            lacking = gathered(np.ldexp(source.exact[images], fl) - fixed, places)
+            fixed = _scaled(source.fixed[images].astype(np.float32), fl - format.fl)
+            lacking = gathered(_scaled(source.exact[images], fl) - fixed, places)
             missing += lacking.reshape(groups, rows, -1).swapaxes(1, 2)
         x -= centre[:, None, order].astype(np.float32)
         count += x.shape[1]
@@ -99,14 +99,14 @@ def input_moments(layer, sources, formats):
 
 
 def _samples(layer, count):
-    """Batches of image numbers [n] with the pixels [n, P] taken from each, every image as many of its own."""
+    """Batches of images (slices of n) with the pixels [n, P] taken from each, every image as many of its own."""
     pixels = layer.output_shape[1] * layer.output_shape[2]
     taken = min(pixels, max(1, -(-SAMPLES // count)))
     random = np.random.default_rng(0)
     step = max(1, COLUMN_VALUES // (columns(layer) * getattr(layer, "groups", 1) * taken))
     for start in range(0, count, step):
-        images = np.arange(start, min(start + step, count))
-        places = random.random((len(images), pixels)).argpartition(taken - 1, axis=1)[:, :taken]
+        images = slice(start, min(start + step, count))
+        places = random.random((images.stop - start, pixels)).argpartition(taken - 1, axis=1)[:, :taken]
         yield images, places
 
 
@@ -137,6 +137,11 @@ def _rows(layer, x, places):
     taken = maps.reshape(-1, channels)[corner.reshape(-1, 1) + taps]  # [n P, kh kw, C]
     taken = taken.reshape(corner.size, len(taps), layer.groups, -1).transpose(2, 0, 1, 3)
     return taken.reshape(layer.groups, corner.size, -1)
+
+
+def _scaled(x, exponent):
+    """x * 2**exponent; a product where that power is a float32, which is many times faster."""
+    return x * np.float32(2.0**exponent) if abs(exponent) < 127 else np.ldexp(x, exponent)
 
 
 def _centre(layer, fixed):
