@@ -82,7 +82,7 @@ def test_inner_maps_are_dropped_after_their_last_reader(monkeypatch):
         return result
 
     monkeypatch.setattr(integer_engine, "run_layer", watched)
-    run_integers(graph.quantized, quantize(graph.images(2), graph.quantized.input))
+    run_integers(graph.quantized, quantize(graph.images(1), graph.quantized.input))
     assert len(seen) == len(network.layers) and all(seen)
 
 
