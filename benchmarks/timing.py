@@ -51,4 +51,5 @@ def load_average():
 
 
 def median(seconds):
+    """The middle one of several times: one slow turn says nothing."""
     return statistics.median(seconds)
