@@ -15,7 +15,7 @@ from quantflow.quantized import QuantizedNetwork
 from quantflow.tuned_file import save
 from quantflow.tuner.tune import tune as tune_function
 from tests.quantflow.onnx_graphs import saved
-from tests.quantflow.test_importer_quantizers import Model
+from tests.quantflow.quantized_models import Model
 from tests.quantflow.tuned_folders import assert_equal
 
 

@@ -19,7 +19,7 @@ from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.quantized_graphs import RandomGraph
-from tests.quantflow.test_importer_quantizers import Model
+from tests.quantflow.quantized_models import Model
 from tests.quantflow.test_tuner_graphs import chosen_maps, weighted_layers
 from tests.quantflow.tuned_folders import assert_equal_fields
 
