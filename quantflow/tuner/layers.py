@@ -10,7 +10,7 @@ from quantflow.arithmetic import Format, largest_fl, quantize, signed_bits
 from quantflow.errors import UserError
 from quantflow.float_engine import apply
 from quantflow.given import check_given_output, given_weight
-from quantflow.graph import WeightFormat
+from quantflow.graph import Activation, WeightFormat
 from quantflow.integer_engine import batches, run_layer, working_bytes
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer
 from quantflow.threads import small_matrices
@@ -39,7 +39,7 @@ class Choice:
     method: Method
     weight_bits: int
     activation_bits: int
-    unsigned: bool  # an output without negative values may have an unsigned format
+    unsigned: bool  # an output that is never negative has an unsigned format
     output: Format | None = None  # the one that the model came with, which is kept
     weights: WeightFormat | None = None  # likewise; the weights are on its grid already
 
@@ -90,7 +90,7 @@ def tune_layer(tuned, layer, sources, choice, room, gains=None):
 
 def _choose(tuned, layer, sources, exact, slices, choice, room, gains):
     """The tuned network with the layer's integers and format, and its accumulators where the format was chosen."""
-    output = choice.output or _widest_output(exact, slices, choice)
+    output = choice.output or _widest_output(exact, slices, choice, _never_negative(tuned, layer))
     if isinstance(layer, WEIGHTED):
         tuned = _with_weights(tuned, layer, sources, output, choice, gains)
     else:
@@ -131,13 +131,20 @@ def _with_weights(tuned, layer, sources, output, choice, gains):
     return replace(tuned, layers={**tuned.layers, layer.name: entry})
 
 
-def _widest_output(exact, slices, choice):
+def _widest_output(exact, slices, choice, never_negative):
     """The output format with the largest fl at which no float output [N, O, H, W] overflows."""
     ends = Stream(slices, exact).map(lambda s: (exact[s].min(), exact[s].max()))
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
-    signed = not (choice.unsigned and low >= 0)
+    signed = not (choice.unsigned and never_negative)
     bits = choice.activation_bits
     return Format(bits=bits, fl=largest_fl(low, high, bits, signed), signed=signed)
+
+
+def _never_negative(tuned, layer):
+    """Whether no image, calibrating or not, gives the layer's output a negative value."""
+    if getattr(layer, "relu", False) or (isinstance(layer, Activation) and (layer.slope <= 0).all()):
+        return True
+    return not isinstance(layer, WEIGHTED) and not any(tuned.output_format(name).signed for name in layer.inputs)
 
 
 def _float_maps(layer, sources, slices, room):

@@ -283,3 +283,18 @@ def test_refuses_a_width_by_name_that_does_not_exist(bits):
     widths = dict.fromkeys(weighted_layers(network), 8) | {"dense15": bits}
     with pytest.raises(UserError, match=f"^weight bits are a whole number from 2 to 16, not {bits} for dense15$"):
         tune(network, images(1), weight_bits=widths)
+
+
+@pytest.mark.parametrize("relu", [False, True])
+def test_only_what_is_never_negative_loses_its_sign(relu):
+    """A convolution without ReLU may give negative values on other images than those that calibrate it."""
+    shapes = {"input_shape": (2, 4, 4), "output_shape": (2, 4, 4)}
+    weight = np.float32([[1, 2], [3, 0.5]]).reshape(2, 2, 1, 1)
+    plain = {"window": Window(kernel=(1, 1)), "bias": np.zeros(2, "f4")}
+    convolution = Convolution(name="y", inputs=("x",), weight=weight, relu=relu, **plain, **shapes)
+    mean = AveragePool(name="mean", inputs=("y",), window=Window(kernel=(2, 2)), **shapes | {"output_shape": (2, 3, 3)})
+    network = Network(name="positive", input_name="x", input_shape=(2, 4, 4), layers=(convolution, mean))
+    positive = np.random.default_rng(3).uniform(size=(4, 2, 4, 4)).astype("f4")
+    tuned = tune(network, positive, unsigned=True)
+    assert not tuned.input.signed
+    assert [tuned.output_format(name).signed for name in ("y", "mean")] == [not relu, not relu]
