@@ -67,6 +67,14 @@ def sums_fl(weight_fl, input_format, residual=None):
     return (fl if residual is None else np.maximum(fl, residual.fl)).astype(np.int32)
 
 
+def output_fl_range(fl):
+    """The least and the greatest fl of an output whose accumulators lie at `fl`, a number or one for each channel.
+
+    No channel is shifted right by the accumulator's whole width, nor left by more than MAX_LEFT_SHIFT.
+    """
+    return int(np.max(fl)) - MAX_ACCUMULATOR_BITS + 1, int(np.min(fl)) + MAX_LEFT_SHIFT
+
+
 def requantize(quantized, layer, accumulators, format):
     """The layer's output integers, held as `accumulators` are: rounded once, then clipped.
 
@@ -91,10 +99,9 @@ def output_range(layer, format):
     maximum = getattr(layer, "maximum", None)
     if maximum is None:
         return low, high
-    # Clipping to a number takes a fraction of the time that an array takes.
-    return low, quantize(np.reshape(maximum, (-1, 1, 1)), format) if np.ndim(maximum) else int(
-        quantize(maximum, format)
-    )
+    if np.ndim(maximum):
+        return low, quantize(np.reshape(maximum, (-1, 1, 1)), format)
+    return low, int(quantize(maximum, format))  # clipping to a number is several times as fast
 
 
 def slope_format(layer):
@@ -135,9 +142,10 @@ def sum_bits(quantized, layer):
     if isinstance(layer, Activation):
         slopes = quantize(layer.slope, slope_format(layer)).astype(np.int64)
         bounds.append((int((slopes * formats[0].min).min()), int((slopes * formats[0].min).max())))
-    combine = sum if isinstance(layer, Add) else None
     lows, highs = zip(*bounds, strict=True)
-    return signed_bits(*((sum(lows), sum(highs)) if combine else (min(lows), max(highs))))
+    if isinstance(layer, Add):
+        return signed_bits(sum(lows), sum(highs))
+    return signed_bits(min(lows), max(highs))
 
 
 def _weighted(quantized, layer, x, residual=None):

@@ -48,7 +48,6 @@ def evaluate(quantized, images, labels=None, *, progress=None):
 def _outputs(quantized, x, sums):
     """Both networks' output maps for the images `x`; adds each map's figures to its entry of `sums`."""
     network = quantized.network
-    last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
     exact = {network.input_name: x}
     fixed = {network.input_name: quantize(x, quantized.input).astype(np.float32)}
     _add_deviation(sums, network.input_name, exact, fixed, quantized.input)
@@ -56,9 +55,8 @@ def _outputs(quantized, x, sums):
         exact[layer.name] = float_engine.apply(layer, *(exact[name] for name in layer.inputs))
         fixed[layer.name] = run_layer(quantized, layer, *(fixed[name] for name in layer.inputs))
         _add_deviation(sums, layer.name, exact, fixed, quantized.output_format(layer.name))
-        for name in set(layer.inputs):
-            if last_reader[name] == layer.name:
-                del exact[name], fixed[name]
+        for name in network.last_reads[layer.name]:
+            del exact[name], fixed[name]
     return exact[network.layers[-1].name], fixed[network.layers[-1].name]
 
 

@@ -54,13 +54,11 @@ def checked_images(network, images):
 
 def _output(network, images):
     """The last layer's map, each earlier map being dropped after its last reader."""
-    last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
     maps = {network.input_name: images}
     for layer in network.layers:
         maps[layer.name] = apply(layer, *(maps[name] for name in layer.inputs))
-        for name in set(layer.inputs):
-            if last_reader[name] == layer.name:
-                del maps[name]
+        for name in network.last_reads[layer.name]:
+            del maps[name]
     return maps[network.layers[-1].name]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, sum_bits, sums_fl
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulator_fl, output_fl_range, sum_bits, sums_fl
 from quantflow.arithmetic import Format, quantize
 from quantflow.errors import UserError
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer, QuantizedNetwork
@@ -33,8 +33,8 @@ def quantize_given(network):
 
 def check_given_output(quantized, layer):
     """Raise UserError where the layer's sums cannot be shifted to the format that its output came with."""
-    fl, output = np.atleast_1d(accumulator_fl(quantized, layer)), quantized.output_format(layer.name)
-    finest, coarsest = int(fl.min()) + MAX_LEFT_SHIFT, int(fl.max()) - MAX_ACCUMULATOR_BITS + 1
+    output = quantized.output_format(layer.name)
+    coarsest, finest = output_fl_range(accumulator_fl(quantized, layer))
     if output.fl > finest:
         raise UserError(_beyond(layer, output, "finer", finest, "finest"))
     if output.fl < coarsest:

@@ -5,6 +5,7 @@ the flattened map of its input, so it needs no flatten layer; its output is [fea
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -190,6 +191,12 @@ class Network(Represented):
     @property
     def output_shape(self):
         return self.layers[-1].output_shape
+
+    @cached_property
+    def last_reads(self):
+        """By layer name, the maps that it is the last to read: who runs the network may drop them then."""
+        readers = {name: layer.name for layer in self.layers for name in layer.inputs}
+        return {layer.name: [name for name in readers if readers[name] == layer.name] for layer in self.layers}
 
     @property
     def macs(self):

@@ -78,13 +78,12 @@ def _maps(quantized, x, names):
     """The maps in `names` for one batch; an inner map is dropped after its last reader."""
     _check_range(quantized, x)
     network = quantized.network
-    last_reader = {name: layer.name for layer in network.layers for name in layer.inputs}
     maps = {network.input_name: x.astype(np.float32)}
     for layer in network.layers:
         integers = run_layer(quantized, layer, *(maps[name] for name in layer.inputs))
         maps[layer.name] = integers.astype(np.float32, copy=False)
-        for name in set(layer.inputs) - set(names):
-            if last_reader[name] == layer.name:
+        for name in network.last_reads[layer.name]:
+            if name not in names:
                 del maps[name]
     return maps
 

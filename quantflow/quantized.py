@@ -30,6 +30,11 @@ REQUANTIZED = (Activation, Add, AveragePool, Concat)  # without weights, with a 
 MOVING = (MaxPool, Pad, Reshape, Slice)  # keep their input's format
 
 
+def formatted_maps(network):
+    """Names of the maps of a Network that have a format of their own: the input's first, then the layers'."""
+    return [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QuantizedLayer:
     """The integers of one convolution or fully connected layer.

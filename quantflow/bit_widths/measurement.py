@@ -78,8 +78,8 @@ class _Measurement:
             self._advance(layer)
             if not isinstance(layer, MOVING):
                 self._narrow(found, layer.name, behind)
-            for state in (self.tuned, self.judged):
-                _drop_unread(state, behind, layer.name)
+            for name in self.network.last_reads[layer.name]:
+                del self.tuned[name], self.judged[name]
             if progress is not None:
                 progress(done, len(self.network.layers), layer.name)
         added = {slot: _rising(values, self.widths[slot]) for slot, values in found.items()}
@@ -141,10 +141,11 @@ class _Measurement:
     def _noise(self, quantized, maps, layers):
         """Squared error of the output over its power, the `layers` being run from `maps`."""
         maps = dict(maps)
-        for index, layer in enumerate(layers, start=1):
+        for layer in layers:
             integers = run_layer(quantized, layer, *(maps[name] for name in layer.inputs))
             maps[layer.name] = integers.astype(np.float32, copy=False)
-            _drop_unread(maps, layers[index:], layer.name)
+            for name in self.network.last_reads[layer.name]:
+                del maps[name]
         last = self.network.layers[-1].name
         output = dequantize(maps[last], quantized.output_format(last))
         return float(np.square(output - self.exact).sum()) / self.signal
@@ -167,10 +168,3 @@ def _rising(noise, own):
     for bits in [bits for bits in widths if bits > own]:
         lowest = added[bits] = min(lowest, noise[bits] - noise[own])
     return dict(sorted(added.items()))
-
-
-def _drop_unread(maps, remaining, newest):
-    """Forget the maps that none of the remaining layers reads, but the newest."""
-    read = {name for layer in remaining for name in layer.inputs} | {newest}
-    for name in set(maps) - read:
-        del maps[name]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 from quantflow.errors import UserError
-from quantflow.quantized import MOVING, WEIGHTED
+from quantflow.quantized import WEIGHTED, formatted_maps
 
 WEIGHT, ACTIVATION = "weight_bits", "activation_bits"
 CANDIDATES = {WEIGHT: range(2, 9), ACTIVATION: range(4, 9)}  # of a slot that is searched
@@ -67,7 +67,7 @@ def make_space(network, *, weight_bits=None, activation_bits=None, fixed=None):
     slot and for a width that does not exist.
     """
     weighted = [layer.name for layer in network.layers if isinstance(layer, WEIGHTED)]
-    mapped = [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
+    mapped = formatted_maps(network)
     slots = [(WEIGHT, name) for name in weighted] + [(ACTIVATION, name) for name in mapped]
     given = {WEIGHT: weight_bits, ACTIVATION: activation_bits}
     candidates = {

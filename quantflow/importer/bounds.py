@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from quantflow.graph import Activation, Rectified
-from quantflow.importer.elementwise import per_channel
+from quantflow.importer.elementwise import per_channel, with_constant
 from quantflow.importer.nodes import Refusal
 from quantflow.importer.rewriter import Rewriter
 from quantflow.importer.steps import UpperBound
@@ -17,12 +17,8 @@ def minimum(site):
     """Min of a map and a constant for each channel."""
     site.check_inputs(2, 2)
     site.node.attributes.finish()
-    constants = [index for index in (0, 1) if site.is_constant(index)]
-    if len(constants) != 1:
-        raise Refusal("does not bound a computed map by a constant; nothing else is supported")
-    reads = 1 - constants[0]
-    bounds = site.constant(constants[0], "bound")
-    shape = site.known_shape(reads)
+    refusal = "does not bound a computed map by a constant; nothing else is supported"
+    reads, shape, bounds = with_constant(site, "bound", refusal)
     bounds = per_channel(bounds, shape, "bounds by").astype(np.float32)
     if not (bounds > 0).all():
         raise Refusal(f"has the bound {bounds.min():g}; only positive ones are supported")

@@ -128,7 +128,7 @@ CONVERTERS = {
     "Softmax": host.softmax,
     "Split": layout.split,
     "Squeeze": layout.squeeze,
-    "Sum": elementwise.sum_,
+    "Sum": elementwise.add,
     "Transpose": layout.transpose,
     "Unsqueeze": layout.unsqueeze,
 }

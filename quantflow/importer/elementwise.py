@@ -26,18 +26,27 @@ def per_channel(constant, shape, verb="adds", dtype=np.float64):
     return np.broadcast_to(constant.reshape(-1).astype(dtype, copy=False), (channels,))
 
 
+def with_constant(site, name, refusal):
+    """For an operator on a map and a constant: the map's input number, its shape, and the constant, called `name`.
+
+    Refused with `refusal` where not exactly one of the two inputs is a constant.
+    """
+    constants = [index for index in (0, 1) if site.is_constant(index)]
+    if len(constants) != 1:
+        raise Refusal(refusal)
+    reads = 1 - constants[0]
+    constant = site.constant(constants[0], name)
+    return reads, site.known_shape(reads), constant
+
+
 def add(site):
-    """Add of a constant, the bias of the layer before; or of two maps of one shape."""
+    """Add, or Sum, of a constant, the bias of the layer before; or of two maps of one shape."""
     site.check_inputs(2, 2)
     site.node.attributes.finish()
-    constants = [index for index in (0, 1) if site.is_constant(index)]
-    if len(constants) == 2:
-        raise Refusal("does not add a constant to a computed map; only the addition of a bias is supported")
-    if not constants:
+    if not any(site.is_constant(index) for index in (0, 1)):
         return _sum_of_maps(site)
-    reads = 1 - constants[0]
-    constant = site.constant(constants[0], "bias")
-    shape = site.known_shape(reads)
+    refusal = "does not add a constant to a computed map; only the addition of a bias is supported"
+    reads, shape, constant = with_constant(site, "bias", refusal)
     offset = per_channel(constant, shape)
     scale = np.broadcast_to(1.0, offset.shape)
     return site.layer(ChannelAffine, shape, reads=reads, scale=scale, offset=offset), shape
@@ -52,21 +61,12 @@ def _sum_of_maps(site):
     return site.layer(Add, shapes[0], reads=(0, 1)), shapes[0]
 
 
-def sum_(site):
-    """Sum of two maps, or of a map and a constant."""
-    return add(site)
-
-
 def multiply(site):
     """Mul by a constant for each channel."""
     site.check_inputs(2, 2)
     site.node.attributes.finish()
-    constants = [index for index in (0, 1) if site.is_constant(index)]
-    if len(constants) != 1:
-        raise Refusal("does not multiply a computed map by a constant; nothing else is supported")
-    reads = 1 - constants[0]
-    constant = site.constant(constants[0], "factor")
-    shape = site.known_shape(reads)
+    refusal = "does not multiply a computed map by a constant; nothing else is supported"
+    reads, shape, constant = with_constant(site, "factor", refusal)
     scale = per_channel(constant, shape, "multiplies by")
     offset = np.broadcast_to(0.0, scale.shape)
     return site.layer(ChannelAffine, shape, reads=reads, scale=scale, offset=offset), shape

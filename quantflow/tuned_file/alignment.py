@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, sums_fl
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, output_fl_range, sums_fl
 from quantflow.arithmetic import Format, quantize, signed_bits
 from quantflow.wording import fractional_lengths
 
@@ -67,7 +67,7 @@ def check_weight_fl(record, fl, formats, output, by_hand):
 
 def check_output(record, accumulator, output):
     """The shift from the accumulator's fl (a number or [O]) to the output's is not too long, right or left."""
-    low, high = int(np.max(accumulator)) - MAX_SHIFT, int(np.min(accumulator)) + MAX_LEFT_SHIFT
+    low, high = output_fl_range(accumulator)
     if not low <= output.fl <= high:
         record.fail(
             f"output: fl is a whole number from {low} to {high}, the accumulator's fl being {lengths(accumulator)}, "

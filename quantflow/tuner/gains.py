@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from quantflow.arithmetic import times_power_of_two
 from quantflow.tuner.methods import BIAS_CORRECTION
 from quantflow.tuner.moments import gathered, grouped, unfold
 
@@ -32,13 +33,13 @@ class StepNoise:
         x, wanted, signal, count = [], [], 0.0, 0
         for images, places in _samples(layer, len(sources[0].exact)):
             x.append(unfold(layer, sources[0].fixed[images].astype(np.float32), places))
-            y = weight @ unfold(layer, np.ldexp(sources[0].exact[images], self._fl), places)
+            y = weight @ unfold(layer, times_power_of_two(sources[0].exact[images], self._fl), places)
             missing = 0
             for source, format in zip(sources[1:], formats[1:], strict=True):
-                exact = gathered(np.ldexp(source.exact[images], self._fl), places).reshape(y.shape)
+                exact = gathered(times_power_of_two(source.exact[images], self._fl), places).reshape(y.shape)
                 fixed = gathered(source.fixed[images].astype(np.float32), places).reshape(y.shape)
                 y += exact
-                missing = np.ldexp(fixed, self._fl - format.fl)
+                missing = times_power_of_two(fixed, self._fl - format.fl)
             wanted.append(y - missing)
             y += np.ldexp(grouped(layer, layer.bias), self._fl)[..., None].astype(np.float32)
             signal += np.square(y, dtype=np.float64).sum()

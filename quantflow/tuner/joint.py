@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, sum_bits
+from quantflow.accumulation import MAX_ACCUMULATOR_BITS, accumulator_fl, output_fl_range, sum_bits
 from quantflow.arithmetic import dequantize
 from quantflow.integer_engine import run
-from quantflow.quantized import MOVING
+from quantflow.quantized import MOVING, formatted_maps
 from quantflow.tuner.weights import quantize_bias
 
 IMAGES = 64  # that the output's error is measured on
@@ -24,8 +24,7 @@ def refine_together(tuned, calibration, y_float):
     calibration, y_float = calibration[:IMAGES], y_float[:IMAGES]
     network = tuned.network
     least = output_error(tuned, calibration, y_float)
-    names = [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
-    for name in (name for name in names if name not in network.formats):
+    for name in (name for name in formatted_maps(network) if name not in network.formats):
         fl = tuned.output_format(name).fl
         for neighbour in (moved(tuned, name, fl + 1), moved(tuned, name, fl - 1)):
             error = np.inf if neighbour is None else output_error(neighbour, calibration, y_float)
@@ -65,9 +64,7 @@ def _legal(tuned):
     for layer in tuned.network.layers:
         if isinstance(layer, MOVING):
             continue
-        shift = accumulator_fl(tuned, layer) - tuned.output_format(layer.name).fl
-        if np.min(shift) < -MAX_LEFT_SHIFT or np.max(shift) >= MAX_ACCUMULATOR_BITS:
-            return False
-        if sum_bits(tuned, layer) > MAX_ACCUMULATOR_BITS:
+        lowest, highest = output_fl_range(accumulator_fl(tuned, layer))
+        if not lowest <= tuned.output_format(layer.name).fl <= highest or sum_bits(tuned, layer) > MAX_ACCUMULATOR_BITS:
             return False
     return True

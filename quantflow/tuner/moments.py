@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from quantflow.arithmetic import times_power_of_two
 from quantflow.graph import Dense
 
 SAMPLES = 1 << 15  # windows that the moments are taken over, drawn evenly from all images
@@ -71,11 +72,11 @@ def input_moments(layer, sources, formats):
     fl, centre = formats[0].fl, _centre(layer, sources[0].fixed)
     for images, places in _samples(layer, len(sources[0].exact)):
         x = _rows(layer, sources[0].fixed[images], places).astype(np.float32)
-        missing = _rows(layer, _scaled(sources[0].exact[images], fl), places)
+        missing = _rows(layer, times_power_of_two(sources[0].exact[images], fl), places)
         missing = (missing - x) @ weight
         for source, format in zip(sources[1:], formats[1:], strict=True):
-            fixed = _scaled(source.fixed[images].astype(np.float32), fl - format.fl)
-            lacking = gathered(_scaled(source.exact[images], fl) - fixed, places)
+            fixed = times_power_of_two(source.fixed[images].astype(np.float32), fl - format.fl)
+            lacking = gathered(times_power_of_two(source.exact[images], fl) - fixed, places)
             missing += lacking.reshape(groups, rows, -1).swapaxes(1, 2)
         x -= centre[:, None, order].astype(np.float32)
         count += x.shape[1]
@@ -137,11 +138,6 @@ def _rows(layer, x, places):
     taken = maps.reshape(-1, channels)[corner.reshape(-1, 1) + taps]  # [n P, kh kw, C]
     taken = taken.reshape(corner.size, len(taps), layer.groups, -1).transpose(2, 0, 1, 3)
     return taken.reshape(layer.groups, corner.size, -1)
-
-
-def _scaled(x, exponent):
-    """x * 2**exponent; a product where that power is a float32, which is many times faster."""
-    return x * np.float32(2.0**exponent) if abs(exponent) < 127 else np.ldexp(x, exponent)
 
 
 def _centre(layer, fixed):

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from quantflow.arithmetic import times_power_of_two
+
 CHUNK_VALUES = 1 << 17  # values compared at once
-MAX_FLOAT32_FL = 96  # up to which x 2**fl is far from float32's limits, fl being near where nothing overflows
 
 
 def search(start, score, bound, lowest=-math.inf, highest=math.inf):
@@ -44,21 +45,14 @@ def fixed_error(values, integers, format, power=1):
 
     In units of the format's least significant bit nothing but the difference itself can be rounded.
     """
-    integers -= _scaled(values, format.fl)
+    integers -= times_power_of_two(values, format.fl)
     return math.ldexp(total_error(integers, power), -power * format.fl)
 
 
 def _rounded(values, format):
-    integers = _scaled(values, format.fl)
+    integers = times_power_of_two(values, format.fl)
     np.rint(integers, out=integers)
     return np.clip(integers, format.min, format.max, out=integers)
-
-
-def _scaled(values, fl):
-    """x 2**fl in the type of `values`, or in float64 where float32 might not hold the result."""
-    if abs(fl) > MAX_FLOAT32_FL:
-        return np.ldexp(values.astype(np.float64), fl)
-    return values * values.dtype.type(2.0**fl)
 
 
 def saturation_error(values, format, power=1):

@@ -14,7 +14,7 @@ from quantflow.digest import digest, tuner_digest
 from quantflow.errors import UserError
 from quantflow.float_engine import run
 from quantflow.given import quantize_given
-from quantflow.quantized import MOVING, WEIGHTED, QuantizedNetwork
+from quantflow.quantized import WEIGHTED, QuantizedNetwork, formatted_maps
 from quantflow.tuner.checkpoint import Checkpoint
 from quantflow.tuner.equalization import better_equalized, may_equalize
 from quantflow.tuner.joint import IMAGES as JOINT_IMAGES
@@ -105,7 +105,8 @@ def _tune_layers(network, calibration, choices, room, kept=None, progress=None, 
     maps = {network.input_name: input_maps(calibration, format, room)}
     for done, layer in enumerate(network.layers, start=1):
         tuned, maps[layer.name] = _tune_layer(tuned, layer, maps, choices[layer.name], room, kept, record)
-        _drop_unread(maps, network.layers[done:])
+        for name in network.last_reads[layer.name]:
+            del maps[name]
         if progress is not None:
             progress(done, len(network.layers), layer.name)
     return tuned
@@ -139,8 +140,7 @@ def _given(network):
 
 def _chosen(network):
     """Names of the maps that have a format of their own, the input first, and of the layers with weights."""
-    maps = [network.input_name, *(layer.name for layer in network.layers if not isinstance(layer, MOVING))]
-    return maps, [layer.name for layer in network.layers if isinstance(layer, WEIGHTED)]
+    return formatted_maps(network), [layer.name for layer in network.layers if isinstance(layer, WEIGHTED)]
 
 
 def _choices(network, method, weight_bits, activation_bits, unsigned):
@@ -183,10 +183,3 @@ def _widths(what, bits, names):
             where = f" for {name}" if by_name else ""
             raise UserError(f"{what} bits are a whole number from {MIN_BITS} to {MAX_BITS}, not {bits[name]}{where}")
     return bits
-
-
-def _drop_unread(maps, remaining):
-    """Forget the maps that none of the remaining layers reads."""
-    read = {name for layer in remaining for name in layer.inputs}
-    for name in set(maps) - read:
-        del maps[name]
