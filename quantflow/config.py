@@ -118,9 +118,23 @@ class Config:
 
     @property
     def parameter_word_beats(self):
-        """Beats of `lanes` records (bias, then shift), packed without gaps."""
-        bits = self.lanes * (self.accumulator_bits + self.shift_bits)
-        return -(-bits // self.port_bits)
+        """Beats of `lanes` records (bias, shift, greatest result), packed without gaps."""
+        return -(-self.lanes * self.parameter_record_bits // self.port_bits)
+
+    @property
+    def parameter_record_bits(self):
+        """Bits of one channel's bias, shift and greatest result."""
+        return self.accumulator_bits + self.shift_bits + self.activation_bits
+
+    @property
+    def operand_bits(self):
+        """Bits of an activation as the array sees it: one more, so that unsigned ones are not negative."""
+        return self.activation_bits + 1
+
+    @property
+    def pass_shift(self):
+        """Bits of a digit of weights that are computed in several passes: no digit but the first has a sign."""
+        return self.weight_bits - 1
 
     # Addresses. An activation address has one bit more than the depth needs, so that sums of
     # strides that leave the scratchpad are seen instead of wrapping into it.

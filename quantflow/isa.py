@@ -38,9 +38,10 @@ class Target(IntEnum):
 class Region(IntEnum):
     """The base-address register that a memory address is relative to."""
 
-    MODEL = 0
+    MODEL = 0  # programs, parameters, weights
     INPUT = 1
     OUTPUT = 2
+    WORK = 3  # feature maps that do not stay on chip
 
 
 class Operation(IntEnum):
@@ -117,8 +118,8 @@ class Load(Instruction):
                          wide and sign-extended; element `o * lanes + i` is the weight from
                          input channel i to output channel o
         PARAMETER:   parameters[word_address + n] = n-th parameter word: `lanes` records of
-                         accumulator_bits bias and shift_bits shift + 7: a shift to the left, by 7 at
-                         the most, is a negative one
+                         accumulator_bits bias, shift_bits shift + 7 (a shift to the left, by 7 at
+                         the most, is a negative one) and activation_bits of the greatest result
     """
 
     target: int = _bits(2, "see Target")
@@ -138,42 +139,77 @@ class Load(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class Compute(Instruction):
-    """Convolution (with max pooling fused behind it), or max pooling alone.
+    """Sums of products, or maxima, over the taps of each output pixel; max pooling may be fused behind.
 
         for ob in output_blocks, oy in output_rows, og in output_groups:
             best[p, o] = least activation
             for wy in window_rows, wx in window_columns:
-                for ky in kernel_rows, kx in kernel_columns, c in input_blocks:      # one cycle
-                    row = first_row + oy * output_row_step + wy * window_row_step + ky
-                    (phase, bank, group) = first + og groups + (wx * window_phase_step) phases
-                                           + kx columns
-                    for p in pixels:
-                        unit = P * group + bank + p
-                        inside = 0 <= row < rows
-                                 and 0 <= unit < columns + (phase < columns_remainder)
-                        x[p, i] = bank (unit mod P) of the scratchpad at
-                            source.address + oy * output_row_stride + wy * window_row_stride
-                            + (ky * row_stride) + c * block_stride + phase * phase_stride
-                            + unit div P,   or nothing where not inside
-                    CONVOLVE:  acc[p, o] += sum over i of x[p, i] * weights[w, o, i]
-                    MAXIMUM:   acc[p, o] = max(acc[p, o], x[p, o]); blocks are counted by ob
-                                           (ob * block_stride in place of c * block_stride)
-                CONVOLVE:  y = round_half_even_shift(acc + bias[ob, o], shift[ob, o])
-                MAXIMUM:   y = acc
-                best = max(best, saturate(relu?(y), output_bits))
+                acc[p, o] = 0, or as the instruction before left it where `continues`
+                for n in residual_passes:
+                    acc <<= weight_bits - 1, unless n is 0
+                    for c in residual_blocks:                                            # one cycle
+                        x[p, i] = residual map at row oy, columns residual_first + og groups, and at
+                                  residual.address + ob * residual_output_block_stride
+                                  + oy * residual.row_stride + c * residual.block_stride + ...
+                        acc[p, o] += sum over i of x[p, i] * weights[w, o, i]
+                for n in passes:
+                    acc <<= weight_bits - 1, unless it is the group's first pass in this instruction
+                    for ky in kernel_rows, kx in kernel_columns, c in input_blocks:      # one cycle
+                        row = first_row + oy * output_row_step + wy * window_row_step
+                              + ky * kernel_row_step
+                        (phase, bank, group) = first + og groups + (wx * window_phase_step) phases
+                                               + kx * kernel_column_step
+                        for p in pixels:
+                            unit = P * group + bank + p
+                            inside = 0 <= row < rows
+                                     and 0 <= unit < columns + (phase < columns_remainder)
+                            x[p, i] = bank (unit mod P) of the scratchpad at
+                                source.address + ob * output_block_stride + oy * output_row_stride
+                                + wy * window_row_stride + ky * kernel_row_stride
+                                + c * source.block_stride + phase * source.phase_stride
+                                + unit div P,   or nothing where not inside
+                        CONVOLVE:  acc[p, o] += sum over i of x[p, i] * weights[w, o, i]
+                        MAXIMUM:   acc[p, o] = max(acc[p, o], x[p, o])
+                CONVOLVE:  total = acc + bias[ob, o], its lowest `dropped_bits` bits cleared
+                           y = clip(round_half_even_shift(total, shift[ob, o]), least, greatest[ob, o])
+                MAXIMUM:   y = max(acc, least), acc being least where no tap is inside
+                best = max(best, y)
             for p in pixels with og * P + p < output_columns:
-                destination[oy, og * P + p, ob] = best[p]
+                destination[oy, og * P + p, ob] = best[p], nothing where `partial`
 
-    `w` is `weight_address + (((ob * kernel_rows + ky) * kernel_columns + kx) * input_blocks + c)`;
-    the bias and shift of block ob are in `parameters[parameter_address + ob]`. `source.address` is
-    the address of row `first_row`, in front of the map where that is negative. A group's results
-    leave in D = ceil(P / R) cycles; cycle k writes the pixels k, k + D, k + 2 D, ..., whose columns
-    in the destination's layout are `og * group_step + j * word_step + k columns` for j = 0, 1, ....
+    Words are read as unsigned numbers where `source_unsigned` or `residual_unsigned` says so, and
+    results are compared as `least` makes them: unsigned ones where it is 0 or more.
+
+    Weight words follow one another: w begins at `weight_address` and goes up by one with each
+    step of the first group; every group of an output block begins at the block's first word, and
+    the next block's words follow. With `uniform` all steps of pass n, in every block, have the
+    word `weight_address + n`; there is no residual then. Bias, shift and greatest result of block
+    ob are in `parameters[parameter_address + ob]`.
+
+    `source.address` is the address of row `first_row`, in front of the map where that is
+    negative. Residual words exist in the columns below `output_columns`; their columns have a
+    step of `residual.phases`. An instruction that `continues`, or is `partial`, has one group:
+    its blocks, rows, groups and window positions are 1, its steps at least D. A `continues`
+    follows a `partial` and the accumulators in between belong to nobody else.
+
+    A group's results leave in D = ceil(P / R) cycles; cycle k writes the pixels k, k + D,
+    k + 2 D, ..., whose columns in the destination's layout are `og * group_step + j * word_step +
+    k * pixel_step` for j = 0, 1, ....
+
+    An instruction begins when the one before it has written its last word; with `overlaps`, as
+    soon as that has taken its last step. The compiler sets it where nothing that the first
+    groups read is among what the last groups write.
     """
 
     operation: int = _bits(2, "see Operation")
-    relu: int = _bits(1, "1: negative results become 0")
-    output_bits: int = _bits(5, "results saturate to this many bits")
+    overlaps: int = _bits(1, "1: may begin while the instruction before it writes its last results")
+    continues: int = _bits(1, "1: the sums of the instruction before it are not cleared")
+    partial: int = _bits(1, "1: the sums stay in the accumulators, nothing is written")
+    uniform: int = _bits(1, "1: one weight word for all steps of a pass")
+    source_unsigned: int = _bits(1, "1: the source holds unsigned numbers")
+    residual_unsigned: int = _bits(1, "1: the residual map holds unsigned numbers")
+    least: int = _bits("activation_bits", "results are at least this", signed=True)
+    dropped_bits: int = _bits(5, "lowest bits of the sums that are cleared before the shift")
     source: Map = _struct(Map, "the map read")
     rows: int = _bits("extent_bits", "rows of the source that exist")
     columns: int = _bits("extent_bits", "columns of the source div its phases")
@@ -186,19 +222,33 @@ class Compute(Instruction):
     output_columns: int = _bits("extent_bits", "columns written")
     window_rows: int = _bits(4, "rows of the fused pooling window; 1 without pooling")
     window_columns: int = _bits(4, "columns of the fused pooling window; 1 without pooling")
+    passes: int = _bits(3, "digits of the weights, the highest first; 1 for MAXIMUM")
     kernel_rows: int = _bits("extent_bits", "kernel rows")
     kernel_columns: int = _bits("extent_bits", "kernel columns")
-    input_blocks: int = _bits("extent_bits", "blocks of input channels; 1 for MAXIMUM")
+    input_blocks: int = _bits("extent_bits", "blocks of input channels accumulated for a result; 1 for MAXIMUM")
+    output_block_stride: int = _bits("activation_address_bits", "words that the source moves on with an output block")
     output_row_step: int = _bits(6, "source rows from an output row to the next")
     output_row_stride: int = _bits("activation_address_bits", "output_row_step in words")
     window_row_step: int = _bits(4, "source rows from a window row to the next")
     window_row_stride: int = _bits("activation_address_bits", "window_row_step in words")
     window_phase_step: int = _bits("phase_bits", "source columns from a window column to the next, below S")
+    kernel_row_step: int = _bits(6, "source rows from a kernel row to the next: the dilation")
+    kernel_row_stride: int = _bits("activation_address_bits", "kernel_row_step in words")
+    kernel_column_step: Position = _struct(Position, "source columns from a kernel column to the next")
+    residual: Map = _struct(Map, "the map added; its address is that of its first row read")
+    residual_passes: int = _bits(3, "digits of the residual's weights; 0: none is added")
+    residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result")
+    residual_first: Position = _struct(Position, "column of the residual that pixel 0 of group 0 reads")
+    residual_output_block_stride: int = _bits(
+        "activation_address_bits", "words that the residual moves on with an output block"
+    )
     weight_address: int = _bits("weight_address_bits", "first weight word")
     parameter_address: int = _bits("parameter_address_bits", "parameter word of output block 0")
     destination: Map = _struct(Map, "the map written; its address is that of the first row written")
-    group_step: Position = _struct(Position, "P columns in the destination's layout")
-    word_step: Position = _struct(Position, "D columns in the destination's layout")
+    first_written: Position = _struct(Position, "column of the destination that pixel 0 of group 0 writes")
+    group_step: Position = _struct(Position, "P written columns in the destination's layout")
+    word_step: Position = _struct(Position, "D written columns in the destination's layout")
+    pixel_step: Position = _struct(Position, "one written column in the destination's layout")
 
     def __post_init__(self):
         object.__setattr__(self, "opcode", int(Opcode.COMPUTE))

@@ -27,7 +27,7 @@ def pack_words(words, width):
     """Integer words [n, elements] of `width` bits each, a power of two, to bytes."""
     words = np.ascontiguousarray(words)
     if width in (8, 16):
-        return words.astype(f"<i{width // 8}").view(np.uint8).reshape(-1)
+        return words.astype(f"<i{width // 8}").view(np.uint8).reshape(-1)  # unsigned ones keep their bits
     return np.packbits(to_bits(words, width).astype(np.uint8).reshape(-1), bitorder="little")
 
 
@@ -40,15 +40,23 @@ def unpack_words(memory, width, elements):
     return from_bits(bits, signed=True).astype(np.int32)
 
 
-def parameter_records(bias, shift, config):
-    """Bits of bias and shift + MAX_LEFT_SHIFT, least significant first: [...] each to [..., record]."""
+def unpack_unsigned_words(memory, width, elements):
+    """As `unpack_words`, the integers being unsigned."""
+    words = unpack_words(memory, width, elements)
+    return words & ((1 << width) - 1)
+
+
+def parameter_records(bias, shift, greatest, config):
+    """Bits of bias, shift + MAX_LEFT_SHIFT and greatest result, least significant first: [...] each to [..., record]."""
     shift = np.asarray(shift) + MAX_LEFT_SHIFT
-    return np.concatenate([to_bits(bias, config.accumulator_bits), to_bits(shift, config.shift_bits)], axis=-1)
+    widths = (config.accumulator_bits, config.shift_bits, config.activation_bits)
+    parts = zip((bias, shift, greatest), widths, strict=True)
+    return np.concatenate([to_bits(values, width) for values, width in parts], axis=-1)
 
 
-def pack_parameters(bias, shift, config):
-    """Parameter words of bias int64 [n, lanes] and shift [n, lanes] to bytes, padded to beats."""
-    records = parameter_records(bias, shift, config)
+def pack_parameters(bias, shift, greatest, config):
+    """Parameter words of integers [n, lanes] each to bytes, padded to beats."""
+    records = parameter_records(bias, shift, greatest, config)
     words = records.reshape(len(records), -1)
     padding = config.parameter_word_beats * config.port_bits - words.shape[1]
     words = np.pad(words, ((0, 0), (0, padding)))
@@ -56,10 +64,13 @@ def pack_parameters(bias, shift, config):
 
 
 def unpack_parameters(memory, config):
-    """Bytes of whole parameter words to (bias int64 [n, lanes], shift int64 [n, lanes])."""
+    """Bytes of whole parameter words to (bias, shift, greatest), int64 [n, lanes] each."""
     bits = np.unpackbits(memory, bitorder="little")
     words = bits.reshape(-1, config.parameter_word_beats * config.port_bits)
-    record = config.accumulator_bits + config.shift_bits
-    records = words[:, : config.lanes * record].reshape(-1, config.lanes, record)
-    bias = from_bits(records[..., : config.accumulator_bits], signed=True)
-    return bias, from_bits(records[..., config.accumulator_bits :], signed=False) - MAX_LEFT_SHIFT
+    words = words[:, : config.lanes * config.parameter_record_bits]
+    records = words.reshape(-1, config.lanes, config.parameter_record_bits)
+    bias, shift, greatest = np.split(
+        records, (config.accumulator_bits, config.accumulator_bits + config.shift_bits), axis=-1
+    )
+    shift = from_bits(shift, signed=False) - MAX_LEFT_SHIFT
+    return from_bits(bias, signed=True), shift, from_bits(greatest, signed=False)

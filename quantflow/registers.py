@@ -6,7 +6,7 @@ simulation all read this file.
 
 from enum import IntEnum
 
-BASE_REGISTERS = 3  # one base address for each isa.Region
+BASE_REGISTERS = 4  # one base address for each isa.Region
 
 
 class Register(IntEnum):
@@ -19,7 +19,7 @@ class Register(IntEnum):
     PROGRAM_ADDRESS = 0x10  # byte address of the first instruction
     PROGRAM_LENGTH = 0x14  # instructions
     BASE = 0x18  # BASE_REGISTERS byte addresses, in isa.Region's order
-    INTERRUPT_ENABLE = 0x24  # bit 0: raise `interrupt` while done or error is set
+    INTERRUPT_ENABLE = 0x28  # bit 0: raise `interrupt` while done or error is set
     CYCLES = 0x40  # from start to done
     LOAD_BUSY = 0x44  # cycles in which the unit works on an instruction
     COMPUTE_BUSY = 0x48

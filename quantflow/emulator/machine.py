@@ -1,0 +1,125 @@
+"""The meaning of a program: instruction words executed on modelled memories.
+
+The emulator is exact in every integer and indifferent to time. Its three units run their
+instructions in order and synchronise with tokens only; `seed` picks among the interleavings that
+the tokens allow, so a program that lacks a token gives different results for different seeds.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from quantflow import isa, packing
+from quantflow.emulator.compute import compute
+from quantflow.emulator.scratchpads import EmulationError, Scratchpads
+from quantflow.isa import Opcode, Target, Unit
+
+
+class Emulator(Scratchpads):
+    """One machine: scratchpads, base addresses and a byte-addressed memory.
+
+    `memory` is a uint8 array that programs read and write in place; `bases` are the byte
+    addresses of the regions, in isa.Region's order.
+    """
+
+    def __init__(self, config, memory, bases):
+        super().__init__(config)
+        self.memory, self.bases = memory, bases
+
+    def run(self, address, length, *, seed=0):
+        """Execute `length` instructions that lie in memory at byte `address`."""
+        size = isa.instruction_bits(self.config) // 8
+        queues = {unit: deque() for unit in Unit}
+        for index in range(length):
+            word = self._read(address + index * size, size)
+            instruction = isa.decode(int.from_bytes(word.tobytes(), "little"), self.config)
+            queues[Unit(instruction.opcode - Opcode.LOAD)].append((index, instruction))
+        tokens = {(sender, receiver): 0 for sender in Unit for receiver in Unit}
+        choose = np.random.default_rng(seed)
+        while any(queues.values()):
+            ready = [unit for unit in Unit if queues[unit] and not _lacking(queues[unit][0][1], unit, tokens)]
+            if not ready:
+                raise EmulationError(f"deadlock: {_describe_waiting(queues, tokens)}")
+            unit = ready[choose.integers(len(ready))]
+            index, instruction = queues[unit].popleft()
+            for sender in _members(instruction.wait):
+                tokens[sender, unit] -= 1
+            try:
+                self.execute(instruction)
+            except EmulationError as error:
+                raise EmulationError(f"instruction {index} ({unit.name.lower()}): {error}") from None
+            for receiver in _members(instruction.signal):
+                tokens[unit, receiver] += 1
+
+    def execute(self, instruction):
+        """Perform one instruction on the memories, without regard to tokens."""
+        match instruction.opcode:
+            case Opcode.LOAD:
+                self._load(instruction)
+            case Opcode.COMPUTE:
+                compute(self, instruction)
+            case Opcode.STORE:
+                self._store(instruction)
+
+    # Memory
+
+    def _read(self, address, size):
+        if not 0 <= address <= len(self.memory) - size:
+            raise EmulationError(f"memory [{address}, {address + size}) does not exist")
+        return self.memory[address : address + size]
+
+    def _transfer(self, instruction):
+        """The memory bytes that a load or store moves."""
+        address = self.bases[instruction.region] + instruction.memory_address
+        return self._read(address, instruction.beats * self.config.port_bytes)
+
+    def _load(self, load):
+        data = self._transfer(load)
+        lanes = self.config.lanes
+        match load.target:
+            case Target.ACTIVATION:
+                words = packing.unpack_words(data, self.config.activation_container_bits, lanes)
+                banks, addresses = self._map_words(load)
+                self.activations[banks, addresses] = self.as_word(words).reshape(*banks.shape, lanes)
+            case Target.WEIGHT:
+                words = packing.unpack_words(data, 2 << load.width, lanes * lanes)
+                first = self.weight_range(load.word_address, len(words))
+                self.weights[first] = words.reshape(-1, lanes, lanes)
+            case Target.PARAMETER:
+                bias, shift, greatest = packing.unpack_parameters(data, self.config)
+                rows = self.parameter_range(load.word_address, len(bias))
+                self.bias[rows], self.shift[rows], self.greatest[rows] = bias, shift, greatest
+            case _:
+                raise EmulationError(f"load target {load.target} does not exist")
+
+    def _store(self, store):
+        banks, addresses = self._map_words(store)
+        words = self.activations[banks, addresses].reshape(-1, self.config.lanes)
+        self._transfer(store)[:] = packing.pack_words(words, self.config.activation_container_bits)
+
+    def _map_words(self, transfer):
+        """Banks and addresses, each [rows, columns, blocks], of a whole feature map."""
+        map_ = transfer.map
+        y, x, c = np.ix_(range(transfer.rows), range(transfer.columns), range(transfer.blocks))
+        phase, unit = x % map_.phases, x // map_.phases
+        address = map_.address + y * map_.row_stride + c * map_.block_stride + phase * map_.phase_stride
+        address = self.checked(address + unit // self.config.pixels)
+        return np.broadcast_to(unit % self.config.pixels, address.shape), address
+
+
+def _members(mask):
+    return [unit for unit in Unit if mask >> unit & 1]
+
+
+def _lacking(instruction, unit, tokens):
+    """Units from which `unit` still waits for a token."""
+    return [sender for sender in _members(instruction.wait) if not tokens[sender, unit]]
+
+
+def _describe_waiting(queues, tokens):
+    return "; ".join(
+        f"{unit.name.lower()} waits at instruction {queue[0][0]} for "
+        + " and ".join(sender.name.lower() for sender in _lacking(queue[0][1], unit, tokens))
+        for unit, queue in queues.items()
+        if queue
+    )
