@@ -4,8 +4,8 @@ import numpy as np
 
 from quantflow.arithmetic import round_half_even_shift, signed_bits
 from quantflow.emulator.gather import residual_taps, source_taps
-from quantflow.emulator.scratchpads import EmulationError
 from quantflow.emulator.scatter import scatter
+from quantflow.emulator.scratchpads import EmulationError
 from quantflow.isa import Operation
 
 TAP_VALUES = 1 << 23  # how many taps' values are held at once: rows are computed in batches

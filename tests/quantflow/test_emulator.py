@@ -1,5 +1,7 @@
 """The emulator refuses what the machine would stop at, and names it."""
 
+from dataclasses import fields as fields_of
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,11 @@ from quantflow.isa import Compute, Load, Map, Position, Region, Store, Target
 CONFIG = Config(pixels=2, lanes=8, activation_depth=32, weight_depth=8, parameter_depth=2, accumulator_bits=18)
 MAP = Map(address=0, row_stride=4, block_stride=4, phase_stride=2, phases=1)
 NOWHERE = Position(phase=0, bank=0, group=0)
+BANK, GROUP = Position(phase=0, bank=1, group=0), Position(phase=0, bank=0, group=1)
 
 
 def emulator():
-    return Emulator(CONFIG, np.zeros(4096, np.uint8), (0, 1024, 2048))
+    return Emulator(CONFIG, np.zeros(4096, np.uint8), (0, 1024, 2048, 3072))
 
 
 def load(**changes):
@@ -35,20 +38,14 @@ def load(**changes):
 
 
 def compute(**changes):
-    fields = dict.fromkeys(
-        ["wait", "signal", "operation", "relu", "columns_remainder", "first_row", "output_row_step"]
-        + ["output_row_stride", "window_row_step", "window_row_stride", "window_phase_step"]
-        + ["weight_address", "parameter_address"],
-        0,
-    )
+    fields = {f.name: NOWHERE if f.metadata.get("struct") is Position else 0 for f in fields_of(Compute) if f.init}
     fields |= dict.fromkeys(
         ["rows", "output_blocks", "output_rows", "output_groups", "window_rows", "window_columns"]
-        + ["kernel_rows", "kernel_columns", "input_blocks"],
+        + ["kernel_rows", "kernel_columns", "input_blocks", "passes"],
         1,
     )
-    fields |= {"source": MAP, "destination": Map(**vars(MAP) | {"address": 8}), "first": NOWHERE}
-    fields |= {"columns": 2, "output_columns": 2, "output_bits": 8}
-    fields |= {"group_step": Position(phase=0, bank=0, group=1), "word_step": NOWHERE}
+    fields |= {"source": MAP, "residual": MAP, "destination": Map(**vars(MAP) | {"address": 8})}
+    fields |= {"columns": 2, "output_columns": 2, "group_step": GROUP, "word_step": BANK, "pixel_step": BANK}
     return Compute(**fields | changes)
 
 
@@ -57,10 +54,14 @@ def compute(**changes):
     [
         (load(map=Map(**vars(MAP) | {"address": 31})), "activation address 32 exceeds the depth of 32"),
         (load(target=Target.WEIGHT, beats=16, word_address=7), r"weight words \[7, 9\) exceed the depth of 8"),
-        (load(target=Target.PARAMETER, beats=3, word_address=2), r"parameter words \[2, 3\) exceed the depth of 2"),
+        (load(target=Target.PARAMETER, beats=4, word_address=2), r"parameter words \[2, 3\) exceed the depth of 2"),
         (load(target=3), "load target 3 does not exist"),
         (load(memory_address=4096), "memory .* does not exist"),
         (compute(operation=3), "operation 3 does not exist"),
+        (compute(partial=1, output_rows=2), "carried on .* of one group"),
+        (compute(continues=1, window_columns=2), "carried on .* of one group"),
+        (compute(parameter_address=2), r"parameter words \[2, 3\) exceed the depth of 2"),
+        (compute(residual_passes=1, residual_blocks=1, residual=Map(**vars(MAP) | {"address": 50})), "address 50"),
         (compute(weight_address=8), r"weight words \[8, 9\) exceed the depth of 8"),
         (compute(destination=Map(**vars(MAP) | {"address": 32})), "activation address 32 exceeds"),
         (compute(source=Map(**vars(MAP) | {"address": 40})), "activation address 40 exceeds"),
@@ -83,6 +84,7 @@ def test_columns_outside_the_map_are_neither_read_nor_checked():
     machine = emulator()
     machine.activations[:] = 1
     machine.weights[0] = 1
+    machine.greatest[:] = 127
     left = Position(phase=0, bank=1, group=-1)  # the first pixel lies one column left of the map
     machine.execute(compute(first=left))
     assert machine.activations[0, 8].tolist() == [0] * 8

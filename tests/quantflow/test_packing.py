@@ -29,15 +29,17 @@ def test_parameters_round_trip(lanes, accumulator_bits):
     high = 1 << (accumulator_bits - 1)
     bias = random.integers(-high, high, (3, lanes))
     shift = random.integers(-MAX_LEFT_SHIFT, accumulator_bits, (3, lanes))
-    memory = packing.pack_parameters(bias, shift, config)
+    greatest = random.integers(0, 1 << config.activation_bits, (3, lanes))
+    memory = packing.pack_parameters(bias, shift, greatest, config)
     assert memory.size == 3 * config.parameter_word_beats * config.port_bytes
-    unpacked = packing.unpack_parameters(memory, config)
-    np.testing.assert_array_equal(unpacked[0], bias)
-    np.testing.assert_array_equal(unpacked[1], shift)
+    for unpacked, packed in zip(packing.unpack_parameters(memory, config), (bias, shift, greatest), strict=True):
+        np.testing.assert_array_equal(unpacked, packed)
 
 
-def test_parameter_record_is_bias_then_shift():
+def test_parameter_record_is_bias_shift_greatest():
     config = Config(pixels=1, lanes=4, port_bits=32, accumulator_bits=16)
-    memory = packing.pack_parameters(np.array([[-1, 0, 0, 0]]), np.array([[5, -7, -7, -6]]), config)
-    # Records of 16 + 5 bits: the first shift lies as 5 + 7, the last as -6 + 7.
-    assert int.from_bytes(memory.tobytes(), "little") == 0xCFFFF | 1 << (3 * 21 + 16)
+    bias, shift, greatest = np.array([[-1, 0, 0, 0]]), np.array([[5, -7, -7, -6]]), np.array([[255, 0, 0, 3]])
+    memory = packing.pack_parameters(bias, shift, greatest, config)
+    # Records of 16 + 5 + 8 bits: the first shift lies as 5 + 7, the last as -6 + 7.
+    expected = 0xFFFF | 12 << 16 | 255 << 21 | (1 << 16 | 3 << 21) << (3 * 29)
+    assert int.from_bytes(memory.tobytes(), "little") == expected
