@@ -24,6 +24,11 @@ def activation_word(config):
     return Vector(signed(config.activation_bits), config.lanes)
 
 
+def operand_word(config):
+    """One pixel's `lanes` channels on their way to the array, where signed and unsigned ones are numbers alike."""
+    return Vector(signed(config.operand_bits), config.lanes)
+
+
 def weight_word(config):
     """What the array needs for one step, indexed [output channel][input channel]."""
     return Vector(Vector(signed(config.weight_bits), config.lanes), config.lanes)
@@ -35,9 +40,9 @@ def accumulator_word(config):
 
 
 def parameter_word(config):
-    """Biases and shifts of `lanes` output channels; a shift lies MAX_LEFT_SHIFT higher than it is."""
-    record = data.StructLayout({"bias": signed(config.accumulator_bits), "shift": config.shift_bits})
-    return Vector(record, config.lanes)
+    """Bias, shift and greatest result of `lanes` output channels; a shift lies MAX_LEFT_SHIFT higher than it is."""
+    record = {"bias": signed(config.accumulator_bits), "shift": config.shift_bits, "greatest": config.activation_bits}
+    return Vector(data.StructLayout(record), config.lanes)
 
 
 def bank_address(config):

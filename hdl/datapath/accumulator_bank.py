@@ -10,8 +10,9 @@ from hdl.layouts import Vector, accumulator_word
 class AccumulatorBank(wiring.Component):
     """P * O running sums.
 
-        accumulators[p][o] = terms[p * O + o]                        after a step with `first`
-                             accumulators[p][o] + terms[p * O + o]   after any other step
+        accumulators[p][o] = terms[p * O + o] + 0                                    after a step with `first`
+                                                accumulators[p][o] << pass_shift     after another with `shift`
+                                                accumulators[p][o]                   after any other
 
     A step is a cycle with `valid`. In the cycle behind a step with `last`, `done` is set and the
     accumulators hold the group's sums, modulo 2**accumulator_bits.
@@ -26,6 +27,7 @@ class AccumulatorBank(wiring.Component):
             "terms": In(Vector(signed(term_bits), config.pixels * config.lanes)),
             "valid": In(1),
             "first": In(1),
+            "shift": In(1),
             "last": In(1),
             "accumulators": Out(words),
             "done": Out(1),
@@ -37,7 +39,8 @@ class AccumulatorBank(wiring.Component):
         accumulators = Signal(Vector(signed(bits), self.terms.shape().length), reset_less=True)
         m.d.sync += self.done.eq(self.valid & self.last)
         with m.If(self.valid):
-            sums = (Mux(self.first, 0, old) + term for old, term in zip(accumulators, self.terms, strict=True))
+            kept = (Mux(self.shift, old << self.config.pass_shift, old)[:bits] for old in accumulators)
+            sums = (Mux(self.first, 0, old) + term for old, term in zip(kept, self.terms, strict=True))
             m.d.sync += accumulators.eq(Cat(total[:bits] for total in sums))
         m.d.comb += self.accumulators.eq(accumulators.as_value())
         return m

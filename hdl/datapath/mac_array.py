@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hdl.datapath.accumulator_bank import AccumulatorBank
 from hdl.datapath.adder_tree import AdderTree
 from hdl.datapath.multiplier_array import MultiplierArray
-from hdl.layouts import Vector, accumulator_word, activation_word, weight_word
+from hdl.layouts import Vector, accumulator_word, operand_word, weight_word
 
 
 class MacArray(wiring.Component):
@@ -17,7 +17,8 @@ class MacArray(wiring.Component):
                              activations[p][i] * weights[o][i]
 
     A step is a cycle with `valid`; `first` and `last` mark the first and last step of a group
-    (both in a group of one step). `latency` cycles after the last step `done` is set for one
+    (both in a group of one step). A step with `shift` is the first of a further pass: the sums so
+    far are shifted left by config.pass_shift before it is added. `latency` cycles after the last step `done` is set for one
     cycle, in which the accumulators hold the group's sums; the next group may start in the cycle
     behind the last step. Sums are exact modulo 2**accumulator_bits: the compiler proves that
     these suffice. No back-pressure.
@@ -26,10 +27,11 @@ class MacArray(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "activations": In(Vector(activation_word(config), config.pixels)),
+            "activations": In(Vector(operand_word(config), config.pixels)),
             "weights": In(weight_word(config)),
             "valid": In(1),
             "first": In(1),
+            "shift": In(1),
             "last": In(1),
             "accumulators": Out(Vector(accumulator_word(config), config.pixels)),
             "done": Out(1),
@@ -46,7 +48,7 @@ class MacArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        product_bits = config.activation_bits + config.weight_bits
+        product_bits = config.operand_bits + config.weight_bits
         m.submodules.multipliers = multipliers = MultiplierArray(config)
         m.submodules.adder_tree = adder_tree = AdderTree(
             trees=config.pixels * config.lanes, leaves=config.lanes, leaf_bits=product_bits
@@ -55,9 +57,9 @@ class MacArray(wiring.Component):
             config, term_bits=product_bits + adder_tree.latency
         )
         # A step's marks travel beside its operands and reach the accumulators with its sums.
-        mark = data.StructLayout({"valid": 1, "first": 1, "last": 1})
+        mark = data.StructLayout({"valid": 1, "first": 1, "shift": 1, "last": 1})
         marks = Signal(Vector(mark, self._terms_latency))
-        m.d.sync += marks.eq(Cat(self.valid, self.first, self.last, marks))
+        m.d.sync += marks.eq(Cat(self.valid, self.first, self.shift, self.last, marks))
         step = marks[self._terms_latency - 1]
         m.d.comb += [
             multipliers.activations.eq(self.activations),
@@ -66,6 +68,7 @@ class MacArray(wiring.Component):
             accumulators.terms.eq(adder_tree.sums),
             accumulators.valid.eq(step.valid),
             accumulators.first.eq(step.first),
+            accumulators.shift.eq(step.shift),
             accumulators.last.eq(step.last),
             self.accumulators.eq(accumulators.accumulators),
             self.done.eq(accumulators.done),

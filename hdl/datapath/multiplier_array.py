@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import Vector, activation_word, weight_word
+from hdl.layouts import Vector, operand_word, weight_word
 
 
 class MultiplierArray(wiring.Component):
@@ -21,13 +21,11 @@ class MultiplierArray(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        product = signed(config.activation_bits + config.weight_bits)
+        product = signed(config.operand_bits + config.weight_bits)
         super().__init__({
-            "activations": In(Vector(activation_word(config), config.pixels)),
+            "activations": In(Vector(operand_word(config), config.pixels)),
             "weights": In(weight_word(config)),
-            "products": Out(
-                Vector(Vector(product, config.lanes), config.pixels * config.lanes)
-            ),
+            "products": Out(Vector(Vector(product, config.lanes), config.pixels * config.lanes)),
         })
 
     def elaborate(self, platform):
