@@ -51,11 +51,6 @@ class Config:
         self._check("burst_beats", self.burst_beats in (16, 32, 64, 128, 256), "16, 32, 64, 128 or 256")
         self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
         self._check("phase_bits", 1 <= self.phase_bits <= 4, "1 to 4")
-        if self.activation_word_bits < self.port_bits:
-            raise ValueError(
-                f"port_bits is at most the {self.activation_word_bits} bits that an activation word "
-                f"takes in memory, not {self.port_bits}"
-            )
 
     def _check(self, name, legal, rule):
         if not legal:
@@ -91,8 +86,13 @@ class Config:
         return self.lanes * self.activation_container_bits
 
     @property
-    def activation_word_beats(self):
-        return self.activation_word_bits // self.port_bits
+    def bank_row_beats(self):
+        """Beats of one address of all P activation banks in memory, the last one filled up."""
+        return -(-self.pixels * self.activation_word_bits // self.port_bits)
+
+    @property
+    def bank_row_bytes(self):
+        return self.bank_row_beats * self.port_bytes
 
     @property
     def weight_widths(self):
@@ -142,6 +142,11 @@ class Config:
     @property
     def activation_address_bits(self):
         return (self.activation_depth - 1).bit_length() + 1
+
+    @property
+    def word_address_bits(self):
+        """Bits of a load's or store's scratchpad address: of the widest of the three."""
+        return max(self.activation_address_bits, self.weight_address_bits, self.parameter_address_bits)
 
     @property
     def weight_address_bits(self):

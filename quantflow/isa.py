@@ -112,26 +112,27 @@ class Load(Instruction):
 
     Memory starts at byte `base[region] + memory_address`, `beats` beats of the port's width.
 
-        ACTIVATION:  for y in rows: for x in columns: for c in blocks:
-                         map[y, x, c] = next activation word (`lanes` containers, channel 0 lowest)
+        ACTIVATION:  row n, of the same address in all banks: for b in P banks:
+                         banks[b][word_address + n] = next activation word (`lanes` containers,
+                                                      channel 0 lowest)
+                     a row takes `bank_row_beats` whole beats, the last one filled up
         WEIGHT:      weights[word_address + n] = n-th weight word, its elements `2 << width` bits
-                         wide and sign-extended; element `o * lanes + i` is the weight from
-                         input channel i to output channel o
+                     wide and sign-extended; element `o * lanes + i` is the weight from
+                     input channel i to output channel o
         PARAMETER:   parameters[word_address + n] = n-th parameter word: `lanes` records of
-                         accumulator_bits bias, shift_bits shift + 7 (a shift to the left, by 7 at
-                         the most, is a negative one) and activation_bits of the greatest result
+                     accumulator_bits bias, shift_bits shift + 7 (a shift to the left, by 7 at
+                     the most, is a negative one) and activation_bits of the greatest result
+
+    A feature map lies in memory as it lies in the scratchpad, so that rows of it are one run of
+    addresses and a whole row of banks is moved in one cycle.
     """
 
     target: int = _bits(2, "see Target")
     region: int = _bits(2, "see Region")
     width: int = _bits(2, "weights: elements are 2 << width bits wide in memory")
-    memory_address: int = _bits(32, "byte offset in the region, a multiple of the port's width")
-    beats: int = _bits(24, "beats to read, at least 1")
-    word_address: int = _bits("weight_address_bits", "first word in the weight or parameter scratchpad")
-    map: Map = _struct(Map, "activations: where the map goes")
-    rows: int = _bits("extent_bits", "activations: rows, at least 1")
-    columns: int = _bits("extent_bits", "activations: columns, at least 1")
-    blocks: int = _bits("extent_bits", "activations: channel blocks, at least 1")
+    memory_address: int = _bits(32, "byte offset in the region, a multiple of the beat")
+    beats: int = _bits(24, "beats to read, at least 1, whole rows or words")
+    word_address: int = _bits("word_address_bits", "first address in the scratchpad")
 
     def __post_init__(self):
         object.__setattr__(self, "opcode", int(Opcode.LOAD))
@@ -256,21 +257,15 @@ class Compute(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class Store(Instruction):
-    """Move a feature map to consecutive memory words.
-
-        for y in rows: for x in columns: for c in blocks:
-            next activation word = map[y, x, c]
+    """Move rows of the activation banks to consecutive memory words, as `Load` reads them.
 
     Memory starts at byte `base[region] + memory_address`, `beats` beats of the port's width.
     """
 
     region: int = _bits(2, "see Region")
-    memory_address: int = _bits(32, "byte offset in the region, a multiple of the port's width")
-    beats: int = _bits(24, "beats to write, at least 1")
-    map: Map = _struct(Map, "the map read")
-    rows: int = _bits("extent_bits", "rows, at least 1")
-    columns: int = _bits("extent_bits", "columns, at least 1")
-    blocks: int = _bits("extent_bits", "channel blocks, at least 1")
+    memory_address: int = _bits(32, "byte offset in the region, a multiple of the beat")
+    beats: int = _bits(24, "beats to write, at least 1, whole rows")
+    word_address: int = _bits("word_address_bits", "first address in the banks")
 
     def __post_init__(self):
         object.__setattr__(self, "opcode", int(Opcode.STORE))

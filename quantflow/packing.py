@@ -40,10 +40,19 @@ def unpack_words(memory, width, elements):
     return from_bits(bits, signed=True).astype(np.int32)
 
 
-def unpack_unsigned_words(memory, width, elements):
-    """As `unpack_words`, the integers being unsigned."""
-    words = unpack_words(memory, width, elements)
-    return words & ((1 << width) - 1)
+def pack_bank_rows(words, config):
+    """Rows of the activation banks, integers [n, P, lanes], to bytes, each row padded to whole beats."""
+    packed = pack_words(words.reshape(-1, config.lanes), config.activation_container_bits).reshape(len(words), -1)
+    return np.pad(packed, ((0, 0), (0, config.bank_row_bytes - packed.shape[1]))).reshape(-1)
+
+
+def unpack_bank_rows(memory, config):
+    """Bytes of whole rows to sign-extended integers, int32 [n, P, lanes]; ValueError where the last one is cut."""
+    if memory.size % config.bank_row_bytes:
+        raise ValueError(f"{memory.size} bytes are not whole rows of {config.bank_row_bytes}")
+    used = config.pixels * config.activation_word_bits // 8
+    rows = memory.reshape(-1, config.bank_row_bytes)[:, :used]
+    return unpack_words(rows, config.activation_container_bits, config.lanes).reshape(len(rows), -1, config.lanes)
 
 
 def parameter_records(bias, shift, greatest, config):

@@ -78,9 +78,9 @@ class Emulator(Scratchpads):
         lanes = self.config.lanes
         match load.target:
             case Target.ACTIVATION:
-                words = packing.unpack_words(data, self.config.activation_container_bits, lanes)
-                banks, addresses = self._map_words(load)
-                self.activations[banks, addresses] = self.as_word(words).reshape(*banks.shape, lanes)
+                banks = self._bank_rows(load)
+                rows = packing.unpack_bank_rows(data, self.config)
+                self.activations[:, banks] = self.as_word(rows).transpose(1, 0, 2)
             case Target.WEIGHT:
                 words = packing.unpack_words(data, 2 << load.width, lanes * lanes)
                 first = self.weight_range(load.word_address, len(words))
@@ -93,18 +93,15 @@ class Emulator(Scratchpads):
                 raise EmulationError(f"load target {load.target} does not exist")
 
     def _store(self, store):
-        banks, addresses = self._map_words(store)
-        words = self.activations[banks, addresses].reshape(-1, self.config.lanes)
-        self._transfer(store)[:] = packing.pack_words(words, self.config.activation_container_bits)
+        words = self.activations[:, self._bank_rows(store)].transpose(1, 0, 2)
+        self._transfer(store)[:] = packing.pack_bank_rows(words, self.config)
 
-    def _map_words(self, transfer):
-        """Banks and addresses, each [rows, columns, blocks], of a whole feature map."""
-        map_ = transfer.map
-        y, x, c = np.ix_(range(transfer.rows), range(transfer.columns), range(transfer.blocks))
-        phase, unit = x % map_.phases, x // map_.phases
-        address = map_.address + y * map_.row_stride + c * map_.block_stride + phase * map_.phase_stride
-        address = self.checked(address + unit // self.config.pixels)
-        return np.broadcast_to(unit % self.config.pixels, address.shape), address
+    def _bank_rows(self, transfer):
+        """The addresses of the banks that a load or store moves."""
+        count, rest = divmod(transfer.beats, self.config.bank_row_beats)
+        if rest:
+            raise EmulationError(f"{transfer.beats} beats are not whole rows of {self.config.bank_row_beats}")
+        return self.bank_rows(transfer.word_address, count)
 
 
 def _members(mask):

@@ -41,6 +41,10 @@ class Scratchpads:
         """The slice of `count` parameter words; EmulationError where they do not exist."""
         return _range("parameter", start, count, self.config.parameter_depth)
 
+    def bank_rows(self, start, count):
+        """The slice of `count` addresses of all banks; EmulationError where they do not exist."""
+        return _range("activation", start, count, self.config.activation_depth)
+
     def checked(self, address, used=True):
         """Addresses modulo the address width; those `used` must lie inside the banks."""
         address = address & ((1 << self.config.activation_address_bits) - 1)

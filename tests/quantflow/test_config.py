@@ -66,11 +66,6 @@ def test_phase_bits(bits):
     assert refused(phase_bits=bits) == f"phase_bits is 1 to 4, not {bits}"
 
 
-def test_port_is_no_wider_than_an_activation_word():
-    message = "port_bits is at most the 32 bits that an activation word takes in memory, not 64"
-    assert refused(port_bits=64) == message
-
-
 def test_derived_values_worked_by_hand():
     config = Config(
         pixels=7,
@@ -85,7 +80,7 @@ def test_derived_values_worked_by_hand():
     )
     assert config.multipliers == 448
     assert config.drain_cycles == 4
-    assert (config.activation_container_bits, config.activation_word_bits, config.activation_word_beats) == (8, 64, 1)
+    assert (config.activation_container_bits, config.activation_word_bits, config.bank_row_beats) == (8, 64, 7)
     assert config.weight_widths == (2, 4)
     assert [config.weight_word_beats(width) for width in config.weight_widths] == [2, 4]
     assert config.shift_bits == 5  # shifts from -7 to 23
@@ -97,9 +92,7 @@ def test_derived_values_worked_by_hand():
     assert config.port_bytes == 8
 
 
-@pytest.mark.parametrize(
-    ("pixels", "bank_bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)]
-)
+@pytest.mark.parametrize(("pixels", "bank_bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)])
 def test_bank_bits(pixels, bank_bits):
     assert Config(**(BASE | {"pixels": pixels})).bank_bits == bank_bits
 

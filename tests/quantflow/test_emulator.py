@@ -20,20 +20,8 @@ def emulator():
 
 
 def load(**changes):
-    fields = {
-        "wait": 0,
-        "signal": 0,
-        "target": Target.ACTIVATION,
-        "region": Region.INPUT,
-        "width": 2,
-        "memory_address": 0,
-        "beats": 4,
-        "word_address": 0,
-        "map": MAP,
-        "rows": 1,
-        "columns": 4,
-        "blocks": 1,
-    }
+    fields = {"wait": 0, "signal": 0, "target": Target.ACTIVATION, "region": Region.INPUT, "width": 2}
+    fields |= {"memory_address": 0, "beats": 4, "word_address": 0}
     return Load(**fields | changes)
 
 
@@ -52,10 +40,15 @@ def compute(**changes):
 @pytest.mark.parametrize(
     ("instruction", "message"),
     [
-        (load(map=Map(**vars(MAP) | {"address": 31})), "activation address 32 exceeds the depth of 32"),
+        (load(word_address=31), r"activation words \[31, 33\) exceed the depth of 32"),
         (load(target=Target.WEIGHT, beats=16, word_address=7), r"weight words \[7, 9\) exceed the depth of 8"),
         (load(target=Target.PARAMETER, beats=4, word_address=2), r"parameter words \[2, 3\) exceed the depth of 2"),
         (load(target=3), "load target 3 does not exist"),
+        (load(beats=3), "3 beats are not whole rows of 2"),
+        (
+            Store(wait=0, signal=0, region=Region.OUTPUT, memory_address=0, beats=5, word_address=0),
+            "5 beats are not whole",
+        ),
         (load(memory_address=4096), "memory .* does not exist"),
         (compute(operation=3), "operation 3 does not exist"),
         (compute(partial=1, output_rows=2), "carried on .* of one group"),
@@ -95,6 +88,5 @@ def test_store_after_load_returns_the_same_bytes():
     machine = emulator()
     machine.memory[1024 : 1024 + 32] = np.arange(32)
     machine.execute(load())
-    extents = {"map": MAP, "rows": 1, "columns": 4, "blocks": 1}
-    machine.execute(Store(wait=0, signal=0, region=Region.OUTPUT, memory_address=0, beats=4, **extents))
+    machine.execute(Store(wait=0, signal=0, region=Region.OUTPUT, memory_address=0, beats=4, word_address=0))
     np.testing.assert_array_equal(machine.memory[2048 : 2048 + 32], np.arange(32))

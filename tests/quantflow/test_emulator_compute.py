@@ -10,7 +10,9 @@ from quantflow.isa import Compute, Map, Operation, Position
 from tests.quantflow.literal import LiteralMachine
 
 CONFIGS = [
-    Config(pixels=3, lanes=2, port_bits=32, activation_bits=16, weight_bits=6, accumulator_bits=48, activation_depth=1024),
+    Config(
+        pixels=3, lanes=2, port_bits=32, activation_bits=16, weight_bits=4, accumulator_bits=48, activation_depth=1024
+    ),
     Config(pixels=2, lanes=4, requantizers=2, port_bits=32, weight_bits=4, activation_depth=1024),
     Config(pixels=1, lanes=4, port_bits=32, activation_bits=7, weight_bits=5, activation_depth=1024),
 ]

@@ -66,9 +66,9 @@ def test_every_field_is_range_checked(type_):
 
 
 def test_fields_of_structs_are_range_checked():
-    store = random_value(isa.Store, CONFIG, random.Random(4))
+    compute = random_value(isa.Compute, CONFIG, random.Random(4))
     with pytest.raises(ValueError, match=r"^map\.phases is 0 to 7 in this configuration, not 8$"):
-        isa.encode(replace(store, map=replace(store.map, phases=8)), CONFIG)
+        isa.encode(replace(compute, source=replace(compute.source, phases=8)), CONFIG)
 
 
 @pytest.mark.parametrize("opcode", [0, 4, 7])

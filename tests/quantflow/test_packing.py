@@ -43,3 +43,22 @@ def test_parameter_record_is_bias_shift_greatest():
     # Records of 16 + 5 + 8 bits: the first shift lies as 5 + 7, the last as -6 + 7.
     expected = 0xFFFF | 12 << 16 | 255 << 21 | (1 << 16 | 3 << 21) << (3 * 29)
     assert int.from_bytes(memory.tobytes(), "little") == expected
+
+
+@pytest.mark.parametrize(
+    "pixels, lanes, bits, port_bits", [(3, 2, 8, 32), (7, 4, 8, 64), (2, 2, 4, 128), (2, 4, 16, 32)]
+)
+def test_bank_rows_round_trip(pixels, lanes, bits, port_bits):
+    config = Config(pixels=pixels, lanes=lanes, activation_bits=bits, port_bits=port_bits)
+    rows = np.random.default_rng(2).integers(-(1 << (bits - 1)), 1 << (bits - 1), (5, pixels, lanes))
+    memory = packing.pack_bank_rows(rows, config)
+    assert memory.size == 5 * config.bank_row_beats * config.port_bytes
+    np.testing.assert_array_equal(packing.unpack_bank_rows(memory, config), rows)
+    with pytest.raises(ValueError, match="are not whole rows of"):
+        packing.unpack_bank_rows(memory[:-1], config)
+
+
+def test_a_row_is_padded_to_whole_beats():
+    config = Config(pixels=3, lanes=2, port_bits=32)
+    rows = np.arange(12).reshape(2, 3, 2)
+    assert packing.pack_bank_rows(rows, config).tolist() == [0, 1, 2, 3, 4, 5, 0, 0, 6, 7, 8, 9, 10, 11, 0, 0]
