@@ -56,7 +56,7 @@ def unpack_bank_rows(memory, config):
 
 
 def parameter_records(bias, shift, greatest, config):
-    """Bits of bias, shift + MAX_LEFT_SHIFT and greatest result, least significant first: [...] each to [..., record]."""
+    """Bits of bias, shift + MAX_LEFT_SHIFT and greatest result, least first: integers [...] to [..., record]."""
     shift = np.asarray(shift) + MAX_LEFT_SHIFT
     widths = (config.accumulator_bits, config.shift_bits, config.activation_bits)
     parts = zip((bias, shift, greatest), widths, strict=True)

@@ -84,7 +84,7 @@ def test_derived_values_worked_by_hand():
     assert config.weight_widths == (2, 4)
     assert [config.weight_word_beats(width) for width in config.weight_widths] == [2, 4]
     assert config.shift_bits == 5  # shifts from -7 to 23
-    assert config.parameter_word_beats == 4  # 8 * (24 + 5) = 232 bits
+    assert config.parameter_word_beats == 5  # 8 * (24 + 5 + 6) = 280 bits
     assert config.activation_address_bits == 11
     assert config.weight_address_bits == 10
     assert config.parameter_address_bits == 3

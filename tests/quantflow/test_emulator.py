@@ -25,6 +25,11 @@ def load(**changes):
     return Load(**fields | changes)
 
 
+def store(**changes):
+    fields = {"wait": 0, "signal": 0, "region": Region.OUTPUT, "memory_address": 0, "beats": 4, "word_address": 0}
+    return Store(**fields | changes)
+
+
 def compute(**changes):
     fields = {f.name: NOWHERE if f.metadata.get("struct") is Position else 0 for f in fields_of(Compute) if f.init}
     fields |= dict.fromkeys(
@@ -45,10 +50,7 @@ def compute(**changes):
         (load(target=Target.PARAMETER, beats=4, word_address=2), r"parameter words \[2, 3\) exceed the depth of 2"),
         (load(target=3), "load target 3 does not exist"),
         (load(beats=3), "3 beats are not whole rows of 2"),
-        (
-            Store(wait=0, signal=0, region=Region.OUTPUT, memory_address=0, beats=5, word_address=0),
-            "5 beats are not whole",
-        ),
+        (store(beats=5), "5 beats are not whole rows of 2"),
         (load(memory_address=4096), "memory .* does not exist"),
         (compute(operation=3), "operation 3 does not exist"),
         (compute(partial=1, output_rows=2), "carried on .* of one group"),
@@ -88,5 +90,5 @@ def test_store_after_load_returns_the_same_bytes():
     machine = emulator()
     machine.memory[1024 : 1024 + 32] = np.arange(32)
     machine.execute(load())
-    machine.execute(Store(wait=0, signal=0, region=Region.OUTPUT, memory_address=0, beats=4, word_address=0))
+    machine.execute(store())
     np.testing.assert_array_equal(machine.memory[2048 : 2048 + 32], np.arange(32))

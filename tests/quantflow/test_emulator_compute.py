@@ -9,12 +9,11 @@ from quantflow.emulator import compute as emulated
 from quantflow.isa import Compute, Map, Operation, Position
 from tests.quantflow.literal import LiteralMachine
 
+COMMON = {"port_bits": 32, "activation_depth": 1024}
 CONFIGS = [
-    Config(
-        pixels=3, lanes=2, port_bits=32, activation_bits=16, weight_bits=4, accumulator_bits=48, activation_depth=1024
-    ),
-    Config(pixels=2, lanes=4, requantizers=2, port_bits=32, weight_bits=4, activation_depth=1024),
-    Config(pixels=1, lanes=4, port_bits=32, activation_bits=7, weight_bits=5, activation_depth=1024),
+    Config(pixels=3, lanes=2, activation_bits=16, weight_bits=4, accumulator_bits=48, **COMMON),
+    Config(pixels=2, lanes=4, requantizers=2, weight_bits=4, **COMMON),
+    Config(pixels=1, lanes=4, activation_bits=7, weight_bits=5, **COMMON),
 ]
 
 
