@@ -1,11 +1,11 @@
 """Gateware twins of `quantflow.arithmetic`: the same names, the same integers, on Amaranth values.
 
 All functions build expressions, without registers. A pipeline puts its registers between an act's
-parts: `shift_right`, then `round_half_even`; `limits`, then `clip`. An argument that is itself an
-expression is computed again for every use that a function makes of it, so pass registers.
+parts: `shift_right`, then `round_half_even`. An argument that is itself an expression is computed
+again for every use that a function makes of it, so pass registers.
 """
 
-from amaranth import Cat, Const, Mux, Value, signed
+from amaranth import Cat, Const, Mux, Value
 
 FINE_BITS = 3  # of a shift, in the second of its two steps: takes the fewest cells at 8 bits out of 32
 
@@ -44,25 +44,6 @@ def round_half_even_shift(value, shift, bits):
     return round_half_even(*shift_right(value, shift, bits))
 
 
-def limits(bits, out_bits):
-    """Least and greatest integer of `bits`-bit two's complement, as signed values of `out_bits`.
-
-    `bits` is an integer or an unsigned value, from 1 to `out_bits`.
-    """
-    bits = Value.cast(bits)
-    low = (Const(-1, signed(out_bits)) << (bits - 1)[: len(bits)])[:out_bits].as_signed()
-    return low, ~low
-
-
 def clip(value, low, high):
-    """The signed `value` where it lies in [low, high], else the nearer of them; as wide as these."""
-    inside = value[: len(high)].as_signed()
-    return Mux(value > high, high, Mux(value < low, low, inside))
-
-
-def saturate(value, bits, out_bits):
-    """Clip the signed `value` to the range of `bits`-bit two's complement; signed, `out_bits` wide.
-
-    `bits` is an integer or an unsigned value, from 1 to `out_bits`.
-    """
-    return clip(value, *limits(bits, out_bits))
+    """The signed `value` where it lies in [low, high], else the nearer of them; `low` is at most `high`."""
+    return Mux(value > high, high, Mux(value < low, low, value))

@@ -17,11 +17,11 @@ class MacArray(wiring.Component):
                              activations[p][i] * weights[o][i]
 
     A step is a cycle with `valid`; `first` and `last` mark the first and last step of a group
-    (both in a group of one step). A step with `shift` is the first of a further pass: the sums so
-    far are shifted left by config.pass_shift before it is added. `latency` cycles after the last step `done` is set for one
-    cycle, in which the accumulators hold the group's sums; the next group may start in the cycle
-    behind the last step. Sums are exact modulo 2**accumulator_bits: the compiler proves that
-    these suffice. No back-pressure.
+    (both in a group of one step). A step with `shift` begins a further pass: the sums so far are
+    shifted left by config.pass_shift before its products are added. `latency` cycles after the last
+    step `done` is set for one cycle, in which the accumulators hold the group's sums; the next group
+    may start in the cycle behind the last step. Sums are exact modulo 2**accumulator_bits: the
+    compiler proves that these suffice. No back-pressure.
     """
 
     def __init__(self, config):
@@ -53,9 +53,7 @@ class MacArray(wiring.Component):
         m.submodules.adder_tree = adder_tree = AdderTree(
             trees=config.pixels * config.lanes, leaves=config.lanes, leaf_bits=product_bits
         )
-        m.submodules.accumulators = accumulators = AccumulatorBank(
-            config, term_bits=product_bits + adder_tree.latency
-        )
+        m.submodules.accumulators = accumulators = AccumulatorBank(config, term_bits=product_bits + adder_tree.latency)
         # A step's marks travel beside its operands and reach the accumulators with its sums.
         mark = data.StructLayout({"valid": 1, "first": 1, "shift": 1, "last": 1})
         marks = Signal(Vector(mark, self._terms_latency))

@@ -4,24 +4,27 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.arithmetic import clip, limits, round_half_even, shift_right
+from hdl.arithmetic import clip, round_half_even, shift_right
 from hdl.layouts import Vector, accumulator_word, activation_word, parameter_word
 from quantflow.accumulation import MAX_LEFT_SHIFT
-from quantflow.arithmetic import MAX_BITS
+
+DROPPED_BITS = 5  # width of `dropped_bits`, as in isa.Compute
 
 
 class Requantizer(wiring.Component):
-    """Adds the bias, shifts with round half to even, applies ReLU and saturates.
+    """Adds the bias, shifts with round half to even and clips.
 
-        y = round_half_even_shift(words[r][o] + parameters[o].bias, parameters[o].shift - MAX_LEFT_SHIFT)
-        y = words[r][o]                                                    where bypass
-        results[r][o] = saturate(relu?(y), output_bits)
+        total = words[r][o] + parameters[o].bias, its lowest `dropped_bits` bits cleared
+        y = round_half_even_shift(total, parameters[o].shift - MAX_LEFT_SHIFT)
+        results[r][o] = clip(y, least, parameters[o].greatest)
+                        clip(words[r][o], least, 2**activation_bits - 1)         where bypass
 
-    `results_valid` follows `valid` by `latency` cycles. `parameters` belong to the words of the
-    cycle before, because the scratchpad that holds them answers one cycle after its address.
-    `relu`, `output_bits` (1 to activation_bits) and `bypass` stay constant while words are under
-    way. The sum has one bit more than the accumulator and cannot overflow; MAX_LEFT_SHIFT zeros
-    below it make every shift one to the right. No back-pressure.
+    Results are the lowest activation_bits bits of numbers of one more: unsigned ones where `least`
+    is 0 or more. `results_valid` follows `valid` by `latency` cycles. `least`, which is at most
+    `greatest`, `dropped_bits`, at most accumulator_bits, and `bypass` belong to the words of the
+    same cycle, `parameters` to those of the cycle before, because the scratchpad that holds them
+    answers one cycle after its address. The sum has one bit more than the accumulator and cannot overflow; MAX_LEFT_SHIFT
+    zeros below it make every shift one to the right. No back-pressure.
     """
 
     latency = 5
@@ -31,10 +34,10 @@ class Requantizer(wiring.Component):
         super().__init__({
             "words": In(Vector(accumulator_word(config), config.requantizers)),
             "valid": In(1),
-            "parameters": In(parameter_word(config)),
-            "relu": In(1),
-            "output_bits": In(range(MAX_BITS + 1)),
+            "least": In(signed(config.activation_bits)),
+            "dropped_bits": In(DROPPED_BITS),
             "bypass": In(1),
+            "parameters": In(parameter_word(config)),
             "results": Out(Vector(activation_word(config), config.requantizers)),
             "results_valid": Out(1),
         })
@@ -42,41 +45,60 @@ class Requantizer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits, lanes, out_bits = self.config.accumulator_bits, self.config.lanes, self.config.activation_bits
-        channels = lanes * self.config.requantizers
+        channels, wide = lanes * self.config.requantizers, signed(out_bits + 3)
         valids = Signal(self.latency)
         m.d.sync += valids.eq(Cat(self.valid, valids))
         m.d.comb += self.results_valid.eq(valids[-1])
 
         words = Signal(Vector(signed(bits), channels), reset_less=True)  # wait for their parameters
-        parameters = Signal.like(self.parameters, name="used_parameters")
-        sums = Signal(Vector(signed(bits + 1 + MAX_LEFT_SHIFT), channels), reset_less=True)
-        shifts = Signal(Vector(self.config.shift_bits, lanes), reset_less=True)
-        shifted = Signal(Vector(signed(out_bits + 2), channels), reset_less=True)
+        sums = Signal(Vector(signed(bits + 1), channels), reset_less=True)
+        shifted = Signal(Vector(wide, channels), reset_less=True)
         rests = Signal(channels, reset_less=True)
-        rounded = Signal(Vector(signed(out_bits + 2), channels), reset_less=True)
-        results = Signal(Vector(signed(out_bits), channels), reset_less=True)
-        shifting = [shift_right(total, shifts[n % lanes], out_bits) for n, total in enumerate(sums)]
-        least, greatest = self._add_limits(m)
-        zeros, unchanged = Const(0, MAX_LEFT_SHIFT), {"bias": 0, "shift": MAX_LEFT_SHIFT}
-        m.d.comb += [
-            parameters.eq(Mux(self.bypass, parameters.shape().const([unchanged] * lanes), self.parameters)),
-            self.results.eq(results.as_value()),
-        ]
+        rounded = Signal(Vector(wide, channels), reset_less=True)
+        results = Signal(Vector(out_bits, channels), reset_less=True)
+        bypass, kept, least = self._add_settings(m)
+        biases, shifts, greatest = self._add_parameters(m, bypass)
+        zeros = Const(0, MAX_LEFT_SHIFT)
+        totals = (Cat(zeros, total & kept).as_signed() for total in sums)
+        # Results have a bit more than activations until they are clipped.
+        shifting = [shift_right(total, shifts[n % lanes], out_bits + 1) for n, total in enumerate(totals)]
+        clipped = (clip(value, least, greatest[n % lanes]) for n, value in enumerate(rounded))
+        m.d.comb += self.results.eq(results.as_value())
         # One assignment per stage: much less Verilog than one per channel.
         m.d.sync += [
             words.eq(self.words.as_value()),
-            sums.eq(Cat(Cat(zeros, word + parameters[n % lanes].bias) for n, word in enumerate(words))),
-            shifts.eq(Cat(parameter.shift for parameter in parameters)),
+            sums.eq(Cat(word + biases[n % lanes] for n, word in enumerate(words))),
             shifted.eq(Cat(value for value, _ in shifting)),
             rests.eq(Cat(rest for _, rest in shifting)),
             rounded.eq(Cat(map(round_half_even, shifted, rests))),
-            results.eq(Cat(clip(value, least, greatest) for value in rounded)),
+            results.eq(Cat(value[:out_bits] for value in clipped)),
         ]
         return m
 
-    def _add_limits(self, m):
-        """The range of the results, whose lower end is zero with ReLU."""
-        low, high = limits(self.output_bits, self.config.activation_bits)
-        least, greatest = Signal(low.shape(), name="least"), Signal(high.shape(), name="greatest")
-        m.d.sync += [least.eq(Mux(self.relu, 0, low)), greatest.eq(high)]
-        return least, greatest
+    def _add_settings(self, m):
+        """What holds for all channels, in the cycle of its use: bypass beside `words`, the rest behind."""
+        bypass = Signal()
+        kept = Signal(Vector(self.config.accumulator_bits + 1, 2))  # ones where bits are not dropped
+        least = Signal(Vector(signed(self.config.activation_bits), 4))
+        dropped = Mux(self.bypass, 0, self.dropped_bits)
+        m.d.sync += [
+            bypass.eq(self.bypass),
+            kept.eq(Cat((Const(-1, signed(len(kept[0]))) << dropped)[: len(kept[0])], kept)),
+            least.eq(Cat(self.least, least)),
+        ]
+        return bypass, kept[-1].as_signed(), least[-1]
+
+    def _add_parameters(self, m, bypass):
+        """Each lane's bias beside `words`, shift beside `sums` and greatest result beside `rounded`."""
+        lanes = self.config.lanes
+        biases = Signal(Vector(signed(self.config.accumulator_bits), lanes))
+        shifts = Signal(Vector(self.config.shift_bits, lanes), reset_less=True)
+        greatest = Signal(Vector(Vector(self.config.activation_bits, lanes), 3), reset_less=True)
+        m.d.comb += biases.eq(Cat(Mux(bypass, 0, parameter.bias) for parameter in self.parameters))
+        m.d.sync += [
+            shifts.eq(Cat(Mux(bypass, MAX_LEFT_SHIFT, parameter.shift) for parameter in self.parameters)),
+            greatest.eq(Cat(*(parameter.greatest for parameter in self.parameters), greatest)),
+        ]
+        with m.If(bypass):
+            m.d.sync += greatest[0].eq(~0)
+        return biases, shifts, greatest[-1]

@@ -1,6 +1,6 @@
 """Max pooling fused behind a convolution."""
 
-from amaranth import Cat, Module, Mux, signed
+from amaranth import Cat, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,8 +15,9 @@ class WindowPool(wiring.Component):
                  max(words, kept[slot])         elsewhere
         kept[slot] = pooled, at the end of a cycle with `valid`
 
-    `slot` is the drain cycle, 0 to D - 1. `pooled` follows the inputs within the cycle. Which
-    word of a window is its last, and so goes to the scratchpad, is the parent's to know.
+    `slot` is the drain cycle, 0 to D - 1. Words are compared as two's-complement numbers, or as
+    unsigned ones where `unsigned` is set with them. `pooled` follows the inputs within the cycle.
+    Which word of a window is its last, and so goes to the scratchpad, is the parent's to know.
     """
 
     latency = 0
@@ -30,6 +31,7 @@ class WindowPool(wiring.Component):
             "valid": In(1),
             "slot": In(range(self.slots)),
             "first": In(1),
+            "unsigned": In(1),
             "pooled": Out(words),
         })
 
@@ -38,13 +40,18 @@ class WindowPool(wiring.Component):
         # As a memory rather than registers: distributed RAM spares the multiplexer of D words.
         m.submodules.kept = kept = Memory(shape=self.words.shape(), depth=self.slots, init=[])
         read, write = kept.read_port(domain="comb"), kept.write_port()
-        elements = Vector(signed(self.config.activation_bits), self.config.requantizers * self.config.lanes)
+        elements = Vector(self.config.activation_bits, self.config.requantizers * self.config.lanes)
         pairs = zip(elements(self.words.as_value()), elements(read.data.as_value()), strict=True)
         m.d.comb += [
-            self.pooled.eq(Cat(Mux(self.first | (word > best), word, best) for word, best in pairs)),
+            self.pooled.eq(Cat(Mux(self.first | self._greater(word, best), word, best) for word, best in pairs)),
             read.addr.eq(self.slot),
             write.addr.eq(self.slot),
             write.data.eq(self.pooled),
             write.en.eq(self.valid),
         ]
         return m
+
+    def _greater(self, word, best):
+        # With its sign turned a two's-complement number is an unsigned one in the same order.
+        turned = ~self.unsigned << (self.config.activation_bits - 1)
+        return (word ^ turned) > (best ^ turned)

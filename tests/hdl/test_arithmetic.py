@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from amaranth import Cat, Const, Module, Signal, signed
+from amaranth import Array, Cat, Const, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -96,23 +96,16 @@ def test_shift_by_a_constant(shift):
     np.testing.assert_array_equal(found, arithmetic.round_half_even_shift(np.array(integers(6)), shift))
 
 
-@pytest.mark.parametrize("out_bits", [3, 5, 9])
-def test_saturate_every_value_to_every_width(out_bits):
-    pairs = [(value, bits) for value in integers(7) for bits in range(1, out_bits + 1)]
-    found = evaluate(lambda value, bits: gateware.saturate(value, bits, out_bits), 7, 4, pairs)
-    np.testing.assert_array_equal(found, [arithmetic.saturate(value, bits) for value, bits in pairs])
-
-
-@pytest.mark.parametrize("bits", [2, 4, 8, 16])
-def test_saturate_to_a_constant_width(bits):
-    values = np.random.default_rng(2).integers(-(1 << 17), 1 << 17, 200)
-    pairs = [(value, 0) for value in values]
-    found = evaluate(lambda value, _: gateware.saturate(value, bits, bits), 18, 1, pairs)
-    np.testing.assert_array_equal(found, arithmetic.saturate(values, bits))
+def test_clip_every_value_between_every_pair_of_bounds():
+    """To the range of activations of 3 bits, which are signed or unsigned."""
+    bounds = [(low, high) for low in integers(3) for high in range(1 << 3) if low <= high]
+    pairs = [(value, number) for value in integers(5) for number in range(len(bounds))]
+    lows, highs = Array(Const(low, signed(3)) for low, _ in bounds), Array(Const(high, 3) for _, high in bounds)
+    found = evaluate(lambda value, number: gateware.clip(value, lows[number], highs[number]), 5, 6, pairs)
+    np.testing.assert_array_equal(found, [np.clip(value, *bounds[number]) for value, number in pairs])
 
 
 def test_widths_of_results():
     value, amount = Signal(signed(20)), Signal(5)
     assert gateware.round_half_even_shift(value, amount, 8).shape() == signed(10)
-    assert gateware.saturate(value, amount, 8).shape() == signed(8)
-    assert gateware.saturate(value, 3, 24).shape() == signed(24)
+    assert gateware.clip(value, Signal(signed(8)), Signal(8)).shape() == signed(20)

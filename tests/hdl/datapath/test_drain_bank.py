@@ -17,7 +17,7 @@ CONFIGS = {
         lanes=2,
         requantizers=requantizers,
         activation_bits=9,
-        weight_bits=4,
+        weight_bits=5,
         accumulator_bits=17,
         port_bits=32,
     )

@@ -1,4 +1,4 @@
-"""MacArray against numpy: groups of random length, idle cycles inside and between them."""
+"""MacArray against numpy: groups of random length and of several passes, idle cycles inside and between them."""
 
 import os
 
@@ -12,9 +12,7 @@ from sim.bench import run_bench
 from tests.hdl.pipelines import from_port, play, random_groups, random_integers, to_port
 
 CONFIGS = {
-    "two_lanes": Config(
-        pixels=3, lanes=2, activation_bits=12, weight_bits=4, accumulator_bits=18, port_bits=32
-    ),
+    "two_lanes": Config(pixels=3, lanes=2, activation_bits=12, weight_bits=5, accumulator_bits=19, port_bits=32),
     "four_lanes": Config(pixels=2, lanes=4, port_bits=32),
 }
 
@@ -30,9 +28,10 @@ def group_sums(cycles, activations, weights, config):
     for cycle, marks in enumerate(cycles):
         if marks["valid"]:
             step = activations[cycle] @ weights[cycle].T
-            sums = step if marks["first"] else sums + step
+            kept = 0 if marks["first"] else sums << config.pass_shift * marks["shift"]
+            sums = wrap(kept + step, config.accumulator_bits)
             if marks["last"]:
-                results[cycle] = wrap(sums, config.accumulator_bits)
+                results[cycle] = sums
     return results
 
 
@@ -42,11 +41,12 @@ async def sums_of_groups(dut):
     pixels, lanes = config.pixels, config.lanes
     idle = {"valid": 0}
     cycles = random_groups(rng, 100, 12)
-    activations = random_integers(rng, config.activation_bits, (len(cycles), pixels, lanes))
+    activations = random_integers(rng, config.operand_bits, (len(cycles), pixels, lanes))
     weights = random_integers(rng, config.weight_bits, (len(cycles), lanes, lanes))
     for marks, taps, word in zip(cycles, activations, weights, strict=True):
-        marks["activations"] = to_port(taps, config.activation_bits)
+        marks["activations"] = to_port(taps, config.operand_bits)
         marks["weights"] = to_port(word, config.weight_bits)
+        marks["shift"] = int(rng.integers(4) == 0)
     expected = group_sums(cycles, activations, weights, config)
     latency = MacArray(config).latency
     recorded = await play(dut, cycles + [idle] * latency, ["accumulators", "done"])

@@ -14,11 +14,11 @@ CONFIG = Config(pixels=3, lanes=4, activation_bits=6, weight_bits=3, port_bits=3
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def products_follow_their_operands(dut):
     rng = np.random.default_rng(3)
-    pixels, lanes, bits = CONFIG.pixels, CONFIG.lanes, CONFIG.activation_bits + CONFIG.weight_bits
-    activations = random_integers(rng, CONFIG.activation_bits, (200, pixels, lanes))
+    pixels, lanes, bits = CONFIG.pixels, CONFIG.lanes, CONFIG.operand_bits + CONFIG.weight_bits
+    activations = random_integers(rng, CONFIG.operand_bits, (200, pixels, lanes))
     weights = random_integers(rng, CONFIG.weight_bits, (200, lanes, lanes))
     cycles = [
-        {"activations": to_port(taps, CONFIG.activation_bits), "weights": to_port(word, CONFIG.weight_bits)}
+        {"activations": to_port(taps, CONFIG.operand_bits), "weights": to_port(word, CONFIG.weight_bits)}
         for taps, word in zip(activations, weights, strict=True)
     ]
     recorded = await play(dut, cycles, ["products"])

@@ -1,4 +1,4 @@
-"""Requantizer against quantflow.arithmetic, ties and saturation included."""
+"""Requantizer against quantflow.arithmetic, ties, dropped bits and clipping included; settings change at once."""
 
 import os
 
@@ -6,9 +6,9 @@ import cocotb
 import numpy as np
 import pytest
 
-from hdl.datapath.requantizer import Requantizer
+from hdl.datapath.requantizer import DROPPED_BITS, Requantizer
 from quantflow.accumulation import MAX_LEFT_SHIFT
-from quantflow.arithmetic import round_half_even_shift, saturate
+from quantflow.arithmetic import round_half_even_shift
 from quantflow.config import Config
 from quantflow.packing import from_bits, parameter_records, to_bits
 from sim.bench import run_bench
@@ -20,7 +20,7 @@ CONFIGS = {
         lanes=2,
         requantizers=2,
         activation_bits=12,
-        weight_bits=4,
+        weight_bits=5,
         accumulator_bits=18,
         port_bits=32,
     ),
@@ -42,45 +42,53 @@ def random_words(rng, config, count):
     return np.where(chosen, word, words), bias, shift
 
 
-def model(words, bias, shift, relu, output_bits, bypass):
-    """The class docstring's equation on [n, R, lanes], [n, lanes], [n, lanes]."""
-    results = words if bypass else round_half_even_shift(words + bias[:, None], shift[:, None])
-    return saturate(np.maximum(results, 0) if relu else results, output_bits)
+def random_settings(rng, config, count):
+    """Least results, [count] numbers of dropped bits, bypasses; and greatest results [count, lanes], no less."""
+    bits = config.activation_bits
+    least = np.where(rng.random(count) < 0.5, 0, random_integers(rng, bits, count))
+    low = np.maximum(least, 0)[:, None]
+    greatest = rng.integers(low, 1 << bits, (count, config.lanes))
+    greatest = np.where(rng.random(greatest.shape) < 0.5, (1 << bits) - 1, greatest)
+    most = min(config.accumulator_bits, (1 << DROPPED_BITS) - 1)
+    dropped = np.where(rng.random(count) < 0.5, 0, rng.integers(most, size=count, endpoint=True))
+    return least, dropped, rng.random(count) < 0.2, greatest
 
 
-def cycles_of(rng, config, words, bias, shift):
-    """One dict per cycle, parameters one cycle behind their words; and which cycles are valid."""
-    valid = rng.random(len(words)) < 0.7
-    record = parameter_records(bias, shift, config)
-    cycles = [
-        {"words": to_port(now, config.accumulator_bits), "valid": int(exists)}
-        for now, exists in zip(words, valid, strict=True)
-    ]
-    cycles.append({"valid": 0})
-    for cycle, parameters in zip(cycles[1:], record, strict=True):
-        cycle["parameters"] = to_port(parameters, 1)
-    return cycles, np.flatnonzero(valid)
+def model(config, words, bias, shift, least, dropped, bypass, greatest):
+    """The class docstring's equation on [n, R, lanes], [n, lanes], and [n]."""
+    dropped, bypass, least = (setting[:, None, None] for setting in (dropped, bypass, least))
+    totals = (words + bias[:, None]) >> dropped << dropped
+    results = np.clip(round_half_even_shift(totals, shift[:, None]), least, greatest[:, None])
+    return np.where(bypass, np.clip(words, least, (1 << config.activation_bits) - 1), results)
 
 
 @cocotb.test(timeout_time=1000, timeout_unit="us")
 async def results_equal_the_model(dut):
-    config, rng = CONFIGS[os.environ["CONFIG"]], np.random.default_rng(8)
-    latency = Requantizer.latency
-    cycles, expected = [], {}
-    settings = [(bits, relu, 0) for bits in range(2, config.activation_bits + 1) for relu in (0, 1)]
-    for output_bits, relu, bypass in [*settings, (config.activation_bits, 0, 1), (3, 1, 1)]:
-        words, bias, shift = random_words(rng, config, 60)
-        results = model(words, bias, shift, relu, output_bits, bypass)
-        idle = {"valid": 0, "relu": relu, "output_bits": output_bits, "bypass": bypass}
-        cycles.append(idle)
-        segment, valid = cycles_of(rng, config, words, bias, shift)
-        expected |= {len(cycles) + int(cycle) + latency: results[cycle] for cycle in valid}
-        cycles += segment + [{"valid": 0}] * latency
+    config, rng, count = CONFIGS[os.environ["CONFIG"]], np.random.default_rng(8), 3000
+    bits, latency = config.activation_bits, Requantizer.latency
+    words, bias, shift = random_words(rng, config, count)
+    least, dropped, bypass, greatest = random_settings(rng, config, count)
+    results = model(config, words, bias, shift, least, dropped, bypass, greatest)
+    valid = rng.random(count) < 0.7
+    cycles = [
+        {
+            "words": to_port(words[n], config.accumulator_bits),
+            "valid": int(valid[n]),
+            "least": to_port(least[n], bits),
+            "dropped_bits": int(dropped[n]),
+            "bypass": int(bypass[n]),
+        }
+        for n in range(count)
+    ] + [{"valid": 0}] * latency
+    records = parameter_records(bias, shift, greatest, config)
+    for cycle, parameters in zip(cycles[1:], records, strict=False):  # a cycle behind their words
+        cycle["parameters"] = to_port(parameters, 1)
     recorded = await play(dut, cycles, ["results", "results_valid"])
-    assert [cycle for cycle, outputs in enumerate(recorded) if outputs["results_valid"]] == list(expected)
-    for cycle, results in expected.items():
-        found = from_port(recorded[cycle]["results"], config.activation_bits, results.shape)
-        np.testing.assert_array_equal(found, results, err_msg=f"cycle {cycle}")
+    done = [cycle for cycle, outputs in enumerate(recorded) if outputs["results_valid"]]
+    assert done == [int(cycle) + latency for cycle in np.flatnonzero(valid)]
+    for n in np.flatnonzero(valid):
+        found = from_port(recorded[n + latency]["results"], bits, results[n].shape, signed=False)
+        np.testing.assert_array_equal(found, results[n] & ((1 << bits) - 1), err_msg=f"cycle {n}")
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -1,4 +1,4 @@
-"""WindowPool against numpy's maximum over the words of each slot since its first."""
+"""WindowPool against numpy's maximum over the words of each slot since its first, signed and unsigned."""
 
 import os
 
@@ -17,24 +17,30 @@ CONFIGS = {
 }
 
 
+def numbers(words, unsigned, bits):
+    """What the two's-complement words mean."""
+    return words & ((1 << bits) - 1) if unsigned else words
+
+
 @cocotb.test(timeout_time=100, timeout_unit="us")
 async def maxima_since_first(dut):
     config, rng = CONFIGS[os.environ["CONFIG"]], np.random.default_rng(7)
-    shape, slots = (config.requantizers, config.lanes), config.drain_cycles
+    bits, shape, slots = config.activation_bits, (config.requantizers, config.lanes), config.drain_cycles
     kept, cycles, expected = [None] * slots, [], []
     for _ in range(400):
-        slot, words = int(rng.integers(slots)), random_integers(rng, config.activation_bits, shape)
-        first = kept[slot] is None or rng.random() < 0.3
+        slot, words = int(rng.integers(slots)), random_integers(rng, bits, shape)
+        first, unsigned = kept[slot] is None or rng.random() < 0.3, int(rng.integers(2))
         valid = int(rng.random() < 0.7)
-        pooled = words if first else np.maximum(words, kept[slot])
+        greater = first or numbers(words, unsigned, bits) > numbers(kept[slot], unsigned, bits)
+        pooled = np.where(greater, words, words if first else kept[slot])
         if valid:
             kept[slot] = pooled
-        port = to_port(words, config.activation_bits)
-        cycles.append({"words": port, "valid": valid, "slot": slot, "first": int(first)})
+        marks = {"valid": valid, "slot": slot, "first": int(first), "unsigned": unsigned}
+        cycles.append({"words": to_port(words, bits), **marks})
         expected.append(pooled)
     recorded = await play(dut, cycles, ["pooled"])
     for pooled, outputs in zip(expected, recorded, strict=True):
-        np.testing.assert_array_equal(from_port(outputs["pooled"], config.activation_bits, shape), pooled)
+        np.testing.assert_array_equal(from_port(outputs["pooled"], bits, shape), pooled)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
