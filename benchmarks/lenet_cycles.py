@@ -2,7 +2,7 @@
 
     python -m benchmarks.lenet_cycles [--images 3] > lenet_cycles.json
 
-The memory model has a 64-bit port, 10 cycles of latency and a 4-beat stall after every 16 beats. The
+The memory model has a 64-bit port, 10 cycles of latency and 6.4 bytes per cycle. The
 first image is cold: every weight is read from memory. The second finds the weights on chip. Prints
 one JSON object: for each machine the cycles of both, the cycle model's estimate, the utilization
 (MACs / (cycles x multipliers)), the lines of Verilog, and whether every output was bit-exact.
@@ -25,7 +25,7 @@ from quantflow.manifest import Manifest
 from quantflow.tuner.tune import tune
 from sim.inference import simulate
 
-MEMORY = MemoryTiming(latency=10, stall_period=16, stall_cycles=4)
+MEMORY = MemoryTiming(latency=10, bytes_per_cycle=6.4)
 MACHINES = {64: Config(pixels=1, lanes=8), 128: Config(pixels=2, lanes=8)}
 
 

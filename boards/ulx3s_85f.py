@@ -2,6 +2,7 @@
 
 from boards.board import Board, Resources
 from quantflow.config import Config
+from quantflow.cycles import MemoryTiming
 
 BOARD = Board(
     name="ulx3s-85f",
@@ -18,6 +19,7 @@ BOARD = Board(
         parameter_depth=64,
     ),
     resources=Resources(lut=83_640, ff=83_640, dsp=156, block_ram=208),
+    memory=MemoryTiming(bytes_per_cycle=6.4),  # 80 % of what the port carries
     block_ram_kbit=18,
     templates={"accelerator.lpf": "ecp5.lpf", "build.sh": "ecp5.sh"},
     note=(

@@ -2,6 +2,7 @@
 
 from boards.board import Board, Resources
 from quantflow.config import Config
+from quantflow.cycles import MemoryTiming
 
 BOARD = Board(
     name="zc706",
@@ -22,6 +23,7 @@ BOARD = Board(
         parameter_depth=128,
     ),
     resources=Resources(lut=218_600, ff=437_200, dsp=900, block_ram=545),
+    memory=MemoryTiming(bytes_per_cycle=6.4),  # 80 % of what the port carries
     block_ram_kbit=36,
     templates={"accelerator.xdc": "xilinx.xdc", "build.tcl": "zynq.tcl", "accelerator_ip.v": "zynq_ip.v"},
     note="build.tcl targets Vivado 2020 or later and has not been run: no Vivado was at hand.",

@@ -31,7 +31,7 @@ class Engine(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        bursts, beats = stream.Signature(burst_layout(config)), stream.Signature(unsigned(config.port_bits))
+        bursts, beats = stream.Signature(burst_layout(config)), stream.Signature(unsigned(config.beat_bits))
         super().__init__({
             "start": In(1),
             "program_address": In(ADDRESS_BITS),

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 
+WEIGHT_WIDTHS = (2, 4, 8, 16)  # element widths that exist, in bits
+
 
 def _container_bits(bits):
     """Width that an integer of `bits` bits takes in memory: the next power of two."""
@@ -26,7 +28,8 @@ class Config:
     activation_bits: int = 8
     weight_bits: int = 8
     accumulator_bits: int = 32
-    port_bits: int = 64  # data width of the AXI4 memory port
+    port_bits: int = 64  # data width of one AXI4 memory port
+    ports: int = 1  # AXI4 memory ports, 1, 2 or 4, that carry one beat of ports * port_bits together
     activation_depth: int = 2048  # words in each of the P activation banks
     weight_depth: int = 1024  # weight words
     parameter_depth: int = 64  # parameter words: biases and shifts of `lanes` channels
@@ -48,6 +51,13 @@ class Config:
         least = self.activation_bits + self.weight_bits
         self._check("accumulator_bits", least <= self.accumulator_bits <= 48, f"{least} to 48")
         self._check("port_bits", self.port_bits in (32, 64, 128, 256), "32, 64, 128 or 256")
+        self._check("ports", self.ports in (1, 2, 4), "1, 2 or 4")
+        widest = self.lanes**2 * WEIGHT_WIDTHS[-1]
+        if self.beat_bits > widest:
+            raise ValueError(
+                f"ports * port_bits is at most {widest}, which is a weight word of {WEIGHT_WIDTHS[-1]}-bit elements, "
+                f"not {self.beat_bits}"
+            )
         self._check("burst_beats", self.burst_beats in (16, 32, 64, 128, 256), "16, 32, 64, 128 or 256")
         self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
         self._check("phase_bits", 1 <= self.phase_bits <= 4, "1 to 4")
@@ -74,7 +84,17 @@ class Config:
 
     @property
     def port_bytes(self):
+        """Bytes that one AXI4 port carries per cycle."""
         return self.port_bits // 8
+
+    @property
+    def beat_bits(self):
+        """Bits of a beat of all ports together: the unit in which everything but the bus counts memory."""
+        return self.ports * self.port_bits
+
+    @property
+    def beat_bytes(self):
+        return self.beat_bits // 8
 
     @property
     def activation_container_bits(self):
@@ -88,28 +108,26 @@ class Config:
     @property
     def bank_row_beats(self):
         """Beats of one address of all P activation banks in memory, the last one filled up."""
-        return -(-self.pixels * self.activation_word_bits // self.port_bits)
+        return -(-self.pixels * self.activation_word_bits // self.beat_bits)
 
     @property
     def bank_row_bytes(self):
-        return self.bank_row_beats * self.port_bytes
+        return self.bank_row_beats * self.beat_bytes
 
     @property
     def weight_widths(self):
         """Element widths in which weights may lie in memory, in bits.
 
-        One weight word takes at least one beat at each of them.
+        One weight word takes at least one beat at each of them, so that no beat brings more than
+        one; a small array on a wide memory may need elements wider than its weights for that.
         """
-        widths = (2, 4, 8, 16)
-        return tuple(
-            width
-            for width in widths
-            if width <= _container_bits(self.weight_bits) and self.weight_word_beats(width) >= 1
-        )
+        widths = [width for width in WEIGHT_WIDTHS if self.weight_word_beats(width) >= 1]
+        widest = max(_container_bits(self.weight_bits), widths[0])
+        return tuple(width for width in widths if width <= widest)
 
     def weight_word_beats(self, width):
         """Beats of one weight word whose elements lie in memory at `width` bits."""
-        return self.lanes * self.lanes * width // self.port_bits
+        return self.lanes * self.lanes * width // self.beat_bits
 
     @property
     def shift_bits(self):
@@ -119,7 +137,7 @@ class Config:
     @property
     def parameter_word_beats(self):
         """Beats of `lanes` records (bias, shift, greatest result), packed without gaps."""
-        return -(-self.lanes * self.parameter_record_bits // self.port_bits)
+        return -(-self.lanes * self.parameter_record_bits // self.beat_bits)
 
     @property
     def parameter_record_bits(self):

@@ -25,15 +25,14 @@ FINISH = 3  # from the last unit to the done flag
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryTiming:
-    """A memory behind the AXI4 port: `stall_cycles` without data after every `stall_period` beats."""
+    """A memory behind the AXI4 ports: how long it takes to answer, and how much it moves."""
 
     latency: int = 10  # cycles from a read request to its first beat
-    stall_period: int = 16
-    stall_cycles: int = 4
+    bytes_per_cycle: float | None = None  # of reads and writes on all ports together; None: whatever the ports carry
 
-    @property
-    def cycles_per_beat(self):
-        return (self.stall_period + self.stall_cycles) / self.stall_period
+    def cycles_per_beat(self, config):
+        """Cycles from one beat of all ports to the next, reads or writes being alone."""
+        return max(1.0, config.beat_bytes / self.bytes_per_cycle) if self.bytes_per_cycle else 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ def estimate(deployment, timing, program="cold"):
 class _Timeline:
     def __init__(self, config, timing):
         self.config, self.timing = config, timing
-        self.beat = timing.cycles_per_beat
+        self.beat = timing.cycles_per_beat(config)
         self.port_free = 0.0  # when the read port has delivered everything asked for so far
         self.taken = defaultdict(list)  # when each unit took its instructions from its queue
         self.ended = defaultdict(float)  # when each unit has finished its instructions so far
@@ -96,7 +95,7 @@ class _Timeline:
         Its beats queue behind what the read port owes, which is at most the bursts under way.
         """
         config, asked = self.config, room + FETCH
-        beats = isa.instruction_bits(config) // config.port_bits
+        beats = isa.instruction_bits(config) // config.beat_bits
         owed = min(self.port_free, asked + config.outstanding_bursts * config.burst_beats * self.beat)
         arrived = max(asked + self.timing.latency, owed) + beats * self.beat
         self.port_free = max(asked + self.timing.latency, self.port_free) + beats * self.beat
@@ -121,6 +120,6 @@ class _Timeline:
             if unit == Unit.COMPUTE:
                 end = start + compute_cycles(instruction, self.config) + compute_overhead(self.config)
             else:
-                end = start + instruction.beats + self.timing.latency + STORE_OVERHEAD
+                end = start + instruction.beats * self.beat + self.timing.latency + STORE_OVERHEAD
         self.ended[unit] = end
         return end

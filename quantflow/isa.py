@@ -110,7 +110,7 @@ class Instruction:
 class Load(Instruction):
     """Move consecutive memory words into a scratchpad.
 
-    Memory starts at byte `base[region] + memory_address`, `beats` beats of the port's width.
+    Memory starts at byte `base[region] + memory_address`, `beats` beats of all ports together.
 
         ACTIVATION:  row n, of the same address in all banks: for b in P banks:
                          banks[b][word_address + n] = next activation word (`lanes` containers,
@@ -259,7 +259,7 @@ class Compute(Instruction):
 class Store(Instruction):
     """Move rows of the activation banks to consecutive memory words, as `Load` reads them.
 
-    Memory starts at byte `base[region] + memory_address`, `beats` beats of the port's width.
+    Memory starts at byte `base[region] + memory_address`, `beats` beats of all ports together.
     """
 
     region: int = _bits(2, "see Region")
@@ -291,7 +291,7 @@ def struct_bits(type_, config):
 def instruction_bits(config):
     """Size of every instruction: the widest one's fields, rounded up to whole beats."""
     widest = max(struct_bits(type_, config) for type_ in INSTRUCTIONS.values())
-    return -(-widest // config.port_bits) * config.port_bits
+    return -(-widest // config.beat_bits) * config.beat_bits
 
 
 def encode(instruction, config):

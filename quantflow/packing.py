@@ -67,7 +67,7 @@ def pack_parameters(bias, shift, greatest, config):
     """Parameter words of integers [n, lanes] each to bytes, padded to beats."""
     records = parameter_records(bias, shift, greatest, config)
     words = records.reshape(len(records), -1)
-    padding = config.parameter_word_beats * config.port_bits - words.shape[1]
+    padding = config.parameter_word_beats * config.beat_bits - words.shape[1]
     words = np.pad(words, ((0, 0), (0, padding)))
     return np.packbits(words.astype(np.uint8).reshape(-1), bitorder="little")
 
@@ -75,7 +75,7 @@ def pack_parameters(bias, shift, greatest, config):
 def unpack_parameters(memory, config):
     """Bytes of whole parameter words to (bias, shift, greatest), int64 [n, lanes] each."""
     bits = np.unpackbits(memory, bitorder="little")
-    words = bits.reshape(-1, config.parameter_word_beats * config.port_bits)
+    words = bits.reshape(-1, config.parameter_word_beats * config.beat_bits)
     words = words[:, : config.lanes * config.parameter_record_bits]
     records = words.reshape(-1, config.lanes, config.parameter_record_bits)
     bias, shift, greatest = np.split(

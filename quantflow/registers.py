@@ -7,10 +7,17 @@ simulation all read this file.
 from enum import IntEnum
 
 BASE_REGISTERS = 4  # one base address for each isa.Region
+PORT_REGISTERS = 4  # one for each AXI4 port that a machine may have
 
 
 class Register(IntEnum):
-    """Byte addresses. Counters run from a start to its end and keep their value until the next."""
+    """Byte addresses. Counters run from a start to its end and keep their value until the next.
+
+    Programs, bases and instructions have addresses in the machine's own memory, which begins at 0 and is
+    counted in bytes of beats of all its ports together. Beat n, bytes [n * beat_bytes, (n + 1) * beat_bytes),
+    lies in as many parts of port_bytes as there are ports, part k at bus address
+    PORT_BASE[k] + n * port_bytes of port k. With one port and PORT_BASE 0 both addresses are the same.
+    """
 
     CONTROL = 0x00  # write: bit 0 start, bit 1 stop (reads 0)
     STATUS = 0x04  # bit 0 busy, bit 1 done, bit 2 error; a start clears done and error
@@ -20,6 +27,7 @@ class Register(IntEnum):
     PROGRAM_LENGTH = 0x14  # instructions
     BASE = 0x18  # BASE_REGISTERS byte addresses, in isa.Region's order
     INTERRUPT_ENABLE = 0x28  # bit 0: raise `interrupt` while done or error is set
+    PORT_BASE = 0x30  # PORT_REGISTERS byte addresses on the bus, multiples of 4096: see above
     CYCLES = 0x40  # from start to done
     LOAD_BUSY = 0x44  # cycles in which the unit works on an instruction
     COMPUTE_BUSY = 0x48

@@ -34,14 +34,14 @@ class Fetch(wiring.Component):
             "program_address": In(ADDRESS_BITS),
             "program_length": In(LENGTH_BITS),
             "bursts": Out(stream.Signature(burst_layout(config))),
-            "beats": In(stream.Signature(unsigned(config.port_bits))),
+            "beats": In(stream.Signature(unsigned(config.beat_bits))),
             "instructions": Out(stream.Signature(unsigned(instruction_bits(config)))),
             "idle": Out(1),
         })
 
     @property
     def instruction_beats(self):
-        return instruction_bits(self.config) // self.config.port_bits
+        return instruction_bits(self.config) // self.config.beat_bits
 
     def elaborate(self, platform):
         m = Module()
@@ -70,13 +70,13 @@ class Fetch(wiring.Component):
         with m.If(self.start):
             m.d.sync += [next_address.eq(self.program_address), remaining.eq(self.program_length)]
         with m.Elif(request):
-            step = self.instruction_beats * self.config.port_bytes
+            step = self.instruction_beats * self.config.beat_bytes
             m.d.sync += [next_address.eq(next_address + step), remaining.eq(remaining - 1)]
 
     def _assemble(self, m):
         """Shift an instruction's beats into place, the first one lowest."""
         depth = PREFETCH * self.instruction_beats
-        m.submodules.queue = queue = SyncFIFOBuffered(width=self.config.port_bits, depth=depth)
+        m.submodules.queue = queue = SyncFIFOBuffered(width=self.config.beat_bits, depth=depth)
         connect(m, queue.w_stream, flipped(self.beats))
         word = self.instructions.payload
         count = Signal(range(self.instruction_beats))
@@ -84,6 +84,6 @@ class Fetch(wiring.Component):
         with m.If(self.instructions.ready):
             m.d.sync += self.instructions.valid.eq(0)
         with m.If(queue.r_rdy & queue.r_en):
-            m.d.sync += [word.eq(Cat(word, queue.r_data)[self.config.port_bits :]), count.eq(count + 1)]
+            m.d.sync += [word.eq(Cat(word, queue.r_data)[self.config.beat_bits :]), count.eq(count + 1)]
             with m.If(count == self.instruction_beats - 1):
                 m.d.sync += [self.instructions.valid.eq(1), count.eq(0)]

@@ -34,7 +34,7 @@ class InstructionPath(wiring.Component):
             "program_address": In(ADDRESS_BITS),
             "program_length": In(LENGTH_BITS),
             "bursts": Out(stream.Signature(burst_layout(config))),
-            "beats": In(stream.Signature(unsigned(config.port_bits))),
+            "beats": In(stream.Signature(unsigned(config.beat_bits))),
             **units,
             "done": In(UNITS),
             "waiting": Out(UNITS),

@@ -5,7 +5,7 @@ import numpy as np
 from quantflow import isa, packing
 from quantflow.compiler.schedule import memory_width
 
-ALIGNMENT = 64  # bytes; a whole number of beats for every port
+ALIGNMENT = 128  # bytes; a whole number of beats of all ports of every machine
 
 
 def parameter_bytes(chunk, stage, config):

@@ -71,7 +71,7 @@ class Emulator(Scratchpads):
     def _transfer(self, instruction):
         """The memory bytes that a load or store moves."""
         address = self.bases[instruction.region] + instruction.memory_address
-        return self._read(address, instruction.beats * self.config.port_bytes)
+        return self._read(address, instruction.beats * self.config.beat_bytes)
 
     def _load(self, load):
         data = self._transfer(load)

@@ -101,6 +101,22 @@ def test_weight_widths_take_at_least_one_beat():
     # A word of 2 * 2 weights has 8, 16, 32 and 64 bits; the port moves 32.
     config = Config(pixels=1, lanes=2, activation_bits=16, weight_bits=16, port_bits=32)
     assert config.weight_widths == (8, 16)
+    # Weights of 4 bits would fill half a beat: they are kept in elements of 8.
+    assert Config(pixels=1, lanes=2, weight_bits=4, port_bits=32).weight_widths == (8,)
+
+
+def test_ports_carry_a_beat_together():
+    config = Config(pixels=3, lanes=16, port_bits=64, ports=4)
+    assert (config.port_bytes, config.beat_bits, config.beat_bytes) == (8, 256, 32)
+    assert config.bank_row_beats == 2  # 3 * 128 of 512 bits
+    assert config.weight_widths == (2, 4, 8)
+    assert [config.weight_word_beats(width) for width in config.weight_widths] == [2, 4, 8]
+
+
+def test_ports():
+    assert refused(ports=3) == "ports is 1, 2 or 4, not 3"
+    message = "ports * port_bits is at most 64, which is a weight word of 16-bit elements, not 128"
+    assert refused(lanes=2, ports=4) == message
 
 
 def test_json_gives_the_configuration_back():

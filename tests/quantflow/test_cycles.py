@@ -38,9 +38,9 @@ def test_stages_add_up_to_the_run():
 def test_never_faster_than_array_or_port():
     deployment = _deployment()
     array = sum(stage.array_cycles for stage in deployment.stages)
-    for timing in (MemoryTiming(), MemoryTiming(latency=100), MemoryTiming(stall_period=1, stall_cycles=3)):
+    for timing in (MemoryTiming(), MemoryTiming(latency=100), MemoryTiming(bytes_per_cycle=0.9)):
         beats = sum(getattr(word, "beats", 0) for word in deployment.programs["cold"].instructions)
         cold = estimate(deployment, timing, "cold").cycles
         warm = estimate(deployment, timing, "warm").cycles
-        assert cold > max(array, beats * timing.cycles_per_beat)
+        assert cold > max(array, beats * timing.cycles_per_beat(deployment.config))
         assert array < warm < cold

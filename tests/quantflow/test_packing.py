@@ -46,7 +46,7 @@ def test_parameter_record_is_bias_shift_greatest():
 
 
 @pytest.mark.parametrize(
-    "pixels, lanes, bits, port_bits", [(3, 2, 8, 32), (7, 4, 8, 64), (2, 2, 4, 128), (2, 4, 16, 32)]
+    "pixels, lanes, bits, port_bits", [(3, 2, 8, 32), (7, 4, 8, 64), (2, 4, 4, 128), (2, 4, 16, 32)]
 )
 def test_bank_rows_round_trip(pixels, lanes, bits, port_bits):
     config = Config(pixels=pixels, lanes=lanes, activation_bits=bits, port_bits=port_bits)
