@@ -37,7 +37,9 @@ class Residual:
     """A second map that enters the sums of each result through weights of its own, taps of one pixel.
 
     Result [ob, y, x] reads the view's pixel (y * stride[0], x * stride[1]), blocks
-    ob * block_step + 0 ... blocks - 1.
+    ob * block_step + 0 ... blocks - 1. Its passes come before the stage's own. Where it is `aligned`, its last
+    digit counts as much as the first digit of the stage's weights; else it is the next higher digit, and the
+    accumulators shift in between.
     """
 
     view: View
@@ -45,6 +47,7 @@ class Residual:
     block_step: int  # blocks that it moves on from an output block to the next
     passes: int  # digits of its weights
     stride: tuple[int, int] = (1, 1)
+    aligned: bool = False  # no shift between its last pass and the stage's first one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
