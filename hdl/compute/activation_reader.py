@@ -6,43 +6,40 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.compute.bank_rotator import BankRotator
 from hdl.delay import delayed
-from hdl.layouts import Vector, activation_word, struct_layout
+from hdl.layouts import Vector, activation_word, operand_word, struct_layout
 from hdl.sequencing.read_address import ReadAddress
-from hdl.sequencing.read_sequencer import step_layout
+from hdl.sequencing.read_sequencer import marks_layout, step_layout
 from quantflow import isa
 
 
 class ActivationReader(wiring.Component):
-    """Reads the words of a step's P pixels: addresses, bank reads, masks, rotation.
+    """Reads the words of a step's P pixels: addresses, bank reads, masks, rotation, the array's operands.
 
-    For each cycle with `operand.valid` the pixels' words, zeros where they do not exist, come
-    `latency` cycles later with `valid`, `first` and `last`. `read_data` answers `read_addresses`
-    one cycle later. `weight_address` leaves one cycle behind the bank addresses, so that a weight
-    word that is captured in one register meets its activations. No back-pressure.
+    For each cycle with `operand.marks.valid` the pixels' operands, zeros where they do not exist,
+    come `latency` cycles later with `marks`. `read_data` answers `read_addresses` one cycle later.
+    `weight_address` leaves one cycle behind the bank addresses, so that a weight word that is
+    captured in one register meets its activations. No back-pressure.
 
-    Ports: instruction In(isa.Compute); operand In(step_layout); read_enable Out(1); read_addresses
-    Out, P addresses; read_data In, P activation words; weight_address Out; activations Out, P
-    activation words; inside Out(P); valid, first, last Out(1); error_address Out(1), a pulse where
-    a word that exists lies beyond the scratchpad.
+    Ports: instruction In(isa.Compute), as ReadAddress wants it; operand In(step_layout);
+    read_enable Out(1); read_addresses Out, P addresses; read_data In, P activation words;
+    weight_address Out; activations Out, P operand words; inside Out(P); marks Out(marks_layout);
+    error_address Out(1), a pulse where a word that exists lies beyond the scratchpad.
     """
 
     latency = ReadAddress.latency + BankRotator.latency
 
     def __init__(self, config):
         self.config = config
-        words = Vector(activation_word(config), config.pixels)
         super().__init__({
             "instruction": In(struct_layout(isa.Compute, config)),
             "operand": In(step_layout(config)),
             "read_enable": Out(1),
             "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
-            "read_data": In(words),
+            "read_data": In(Vector(activation_word(config), config.pixels)),
             "weight_address": Out(config.weight_address_bits),
-            "activations": Out(words),
+            "activations": Out(Vector(operand_word(config), config.pixels)),
             "inside": Out(config.pixels),
-            "valid": Out(1),
-            "first": Out(1),
-            "last": Out(1),
+            "marks": Out(marks_layout()),
             "error_address": Out(1),
         })
 
@@ -54,16 +51,16 @@ class ActivationReader(wiring.Component):
         m.d.comb += [
             address.instruction.eq(self.instruction),
             address.operand.eq(self.operand),
-            self.read_enable.eq(address.valid),
+            self.read_enable.eq(address.marks.valid),
             self.read_addresses.eq(address.addresses),
             self.weight_address.eq(weight_address),
             rotator.offset.eq(address.offset),
             rotator.inside.eq(address.inside),
+            rotator.unsigned_words.eq(address.marks.unsigned),
             rotator.words.eq(self.read_data),
             self.activations.eq(rotator.activations),
             self.inside.eq(rotator.activations_inside),
+            self.marks.eq(delayed(m, address.marks, rotator.latency, name="marks_delayed")),
             self.error_address.eq(address.error),
         ]
-        for name in ("valid", "first", "last"):
-            m.d.comb += getattr(self, name).eq(delayed(m, getattr(address, name), rotator.latency, name=name))
         return m

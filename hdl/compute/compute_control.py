@@ -1,81 +1,66 @@
 """One compute instruction after the other."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.compute.completion import MOST_UNDER_WAY
+from hdl.compute.instruction_check import InstructionCheck
 from hdl.layouts import struct_layout
 from quantflow import isa
 
 
 class ComputeControl(wiring.Component):
-    """Takes an instruction, checks it, starts the sequencers and waits until they have finished.
+    """Takes the next instruction and checks it while one runs, and starts it when it may begin.
 
-    `instruction` is constant from `start`, which comes `latency` cycles after the transfer, to
-    `finished`, which ends the instruction: `done` is set in the same cycle and the next transfer
-    is possible one cycle later. An illegal instruction (an operation that does not exist, a loop
-    or a phase count of zero) makes `error_illegal` pulse and stops the unit until reset.
+    It begins when the read side is not `running`, the write side has its own copy of the
+    instruction before (`copied`), and everything is `written` or the instruction `overlaps`:
+    `reading` then becomes the instruction, `start` being set in its first cycle. From the transfer
+    to `start` it takes at least `latency` cycles, from the last cycle with `running` to `start`
+    two. An illegal instruction, when its turn has come, makes `error_illegal` pulse and stops the
+    unit until reset.
 
-    Ports: instructions In(stream of isa.Compute); instruction Out(isa.Compute); start Out(1);
-    finished In(1); done, busy, error_illegal Out(1).
+    Ports: instructions In(stream of isa.Compute); running, written, copied, done In(1); reading
+    Out(isa.Compute); start, busy, error_illegal Out(1).
     """
 
-    latency = 2  # the check is wide: it has a cycle of its own
+    latency = 2 + InstructionCheck.latency
 
     def __init__(self, config):
         self.config = config
         layout = struct_layout(isa.Compute, config)
         super().__init__({
             "instructions": In(stream.Signature(layout)),
-            "instruction": Out(layout),
+            "running": In(1),
+            "written": In(1),
+            "copied": In(1),
+            "done": In(1),
+            "reading": Out(layout),
             "start": Out(1),
-            "finished": In(1),
-            "done": Out(1),
             "busy": Out(1),
             "error_illegal": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        legal = Signal()
-        m.d.comb += self.busy.eq(1)
-        m.d.sync += legal.eq(self._legal())
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += [self.instructions.ready.eq(1), self.busy.eq(0)]
-                m.d.sync += self.instruction.eq(self.instructions.payload)
-                with m.If(self.instructions.valid):
-                    m.next = "CHECK"
-            with m.State("CHECK"):
-                m.next = "START"
-            with m.State("START"):
-                with m.If(legal):
-                    m.d.comb += self.start.eq(1)
-                    m.next = "RUN"
-                with m.Else():
-                    m.d.comb += self.error_illegal.eq(1)
-                    m.next = "STOPPED"
-            with m.State("RUN"):
-                m.d.comb += self.done.eq(self.finished)
-                with m.If(self.finished):
-                    m.next = "IDLE"
-            with m.State("STOPPED"):
-                m.d.comb += self.busy.eq(0)
+        m.submodules.check = check = InstructionCheck(self.config)
+        following = Signal(self.reading.shape())
+        taken, checked, stopped = Signal(), Signal(), Signal()
+        transfer, turn, begins = Signal(), Signal(), Signal()
+        under_way = Signal(range(MOST_UNDER_WAY + 1))
+        m.d.comb += [
+            check.instruction.eq(following),
+            self.instructions.ready.eq(~taken & ~under_way.all()),
+            transfer.eq(self.instructions.valid & self.instructions.ready),
+            turn.eq(checked & ~self.start & ~self.running & self.copied & (following.overlaps | self.written)),
+            begins.eq(turn & check.legal),
+            self.error_illegal.eq(turn & ~check.legal & ~stopped),
+        ]
+        m.d.sync += [self.start.eq(begins), checked.eq(taken & ~begins), stopped.eq(stopped | self.error_illegal)]
+        with m.If(transfer):
+            m.d.sync += [following.eq(self.instructions.payload), taken.eq(1)]
+        with m.If(begins):
+            m.d.sync += [self.reading.eq(following), taken.eq(0)]
+        m.d.sync += under_way.eq(under_way + transfer - self.done)
+        m.d.comb += self.busy.eq(under_way.any() & ~stopped)
         return m
-
-    def _legal(self):
-        instruction = self.instruction
-        at_least_one = (
-            instruction.output_blocks,
-            instruction.output_rows,
-            instruction.output_groups,
-            instruction.window_rows,
-            instruction.window_columns,
-            instruction.kernel_rows,
-            instruction.kernel_columns,
-            instruction.input_blocks,
-            instruction.source.phases,
-            instruction.destination.phases,
-        )
-        exists = Cat(instruction.operation == operation for operation in isa.Operation).any()
-        return exists & Cat(value != 0 for value in at_least_one).all()

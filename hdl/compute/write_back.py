@@ -20,12 +20,12 @@ class WriteBack(wiring.Component):
 
     `result` describes a drain cycle's words `WriteSequencer.latency` cycles after that cycle,
     `results` brings them `Requantizer.latency` cycles after it; description and words meet here.
-    The write comes `latency` cycles after `result`. `finished` pulses in the cycle after the
-    instruction's last write. No back-pressure.
+    The write comes `latency` cycles after `result`. `instruction` belongs to `result` and is used
+    until `settling` cycles behind its last one. No back-pressure.
 
     Ports: instruction In(isa.Compute); result In(result_layout); results In, R activation words;
-    writes Out, P of write_layout; finished Out(1); error_address, error_illegal Out(1), pulses for
-    an address beyond the scratchpad and for two words that go to one bank at once.
+    writes Out, P of write_layout; error_address, error_illegal Out(1), pulses for an address beyond
+    the scratchpad and for two words that go to one bank at once.
     """
 
     def __init__(self, config):
@@ -36,7 +36,6 @@ class WriteBack(wiring.Component):
             "result": In(result_layout(config)),
             "results": In(Vector(activation_word(config), config.requantizers)),
             "writes": Out(Vector(write_layout(config), config.pixels)),
-            "finished": Out(1),
             "error_address": Out(1),
             "error_illegal": Out(1),
         })
@@ -51,6 +50,11 @@ class WriteBack(wiring.Component):
         """Cycles from `result` to its write."""
         return max(self._pooled_latency, self._write_address.latency) + BankScatter.latency
 
+    @property
+    def settling(self):
+        """Cycles from `result` to the last one that uses its instruction: the address of the last word."""
+        return self.config.requantizers - 1
+
     def elaborate(self, platform):
         m = Module()
         m.submodules.window_pool = pool = WindowPool(self.config)
@@ -63,12 +67,12 @@ class WriteBack(wiring.Component):
             pool.valid.eq(delayed(m, result.valid, waiting, name="valid")),
             pool.slot.eq(delayed(m, result.slot, waiting, name="slot")),
             pool.first.eq(delayed(m, result.first, waiting, name="first")),
+            pool.unsigned.eq(delayed(m, self.instruction.least >= 0, waiting, name="unsigned")),
             address.instruction.eq(self.instruction),
             address.result.eq(result),
             scatter.words.eq(delayed(m, pool.pooled, meeting - waiting, name="pooled", reset_less=True)),
             scatter.targets.eq(delayed(m, address.targets, meeting - address.latency, name="targets")),
             self.writes.eq(scatter.writes),
-            self.finished.eq(delayed(m, result.valid & result.final, self.latency + 1, name="finished")),
             self.error_address.eq(address.error),
             self.error_illegal.eq(scatter.error),
         ]

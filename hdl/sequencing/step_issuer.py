@@ -1,91 +1,160 @@
-"""When the array takes its steps."""
+"""When the array takes its steps, and which."""
 
 from enum import IntEnum
 
-from amaranth import Module, Signal, unsigned
-from amaranth.lib import data, wiring
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.layouts import struct_layout
+from hdl.sequencing.countdown import Countdown
 from hdl.sequencing.loop_nest import LoopNest
+from quantflow import isa
 
 YIELD_PERIOD = 4  # one read cycle in so many is left to whoever waits for one
 
 
 class ReadLevel(IntEnum):
-    """The loops of a compute instruction as its operands are read, outermost first."""
+    """The loops of a compute instruction as its source is read, outermost first."""
 
     OUTPUT_BLOCK = 0
     OUTPUT_ROW = 1
     OUTPUT_GROUP = 2
     WINDOW_ROW = 3
     WINDOW_COLUMN = 4
-    KERNEL_ROW = 5
-    KERNEL_COLUMN = 6
-    INPUT_BLOCK = 7
+    PASS = 5
+    KERNEL_ROW = 6
+    KERNEL_COLUMN = 7
+    INPUT_BLOCK = 8
 
 
-GROUP_LEVELS = slice(ReadLevel.KERNEL_ROW, len(ReadLevel))  # the loops over one group's steps
+class ResidualLevel(IntEnum):
+    """The loops as the residual map is read, the outer ones those of ReadLevel."""
+
+    OUTPUT_BLOCK = 0
+    OUTPUT_ROW = 1
+    OUTPUT_GROUP = 2
+    WINDOW_ROW = 3
+    WINDOW_COLUMN = 4
+    PASS = 5
+    BLOCK = 6
 
 
 class StepIssuer(wiring.Component):
-    """Walks the read loops at one step per cycle, held back in two cases only.
+    """Walks the read loops of `isa.Compute` at one step per cycle: the groups, and in each of them the
+    residual's steps, then the kernel's.
 
-    A group's last step comes at least D = `config.drain_cycles` cycles behind the last step
-    before it, and not before the D-th cycle of the instruction: so a group takes max(steps, D)
-    cycles, and the drain bank is always free. While `yield_read` is set, one cycle in
-    `YIELD_PERIOD` has no step.
+    Held back in three cases only, for groups whose sums are drained. A group's last step comes at
+    least D = `config.drain_cycles` cycles behind the last step of the group before it, so that the
+    drain bank is free; `boundary_cycles` where that group belongs to the instruction before, and
+    `switch_cycles`, which is no less, where that had another operation, so that its words have
+    left everything that follows the write side's instruction. While `yield_read` is set, one
+    cycle in `YIELD_PERIOD` has no step.
 
-    `start` begins a walk. `step` tells of a step in the same cycle; `valid`, with the marks
-    `first` and `last` of the step's group and the one-hot `advance` towards the step behind it,
-    one cycle later. Knows no addresses.
+    `start` begins a walk: two cycles behind the last one's `final` at the earliest. `step` and
+    `final`, the instruction's last step, tell of a step in its own cycle. All about a step comes
+    one cycle later, with `valid`: its marks `first`, `shift` (see MacArray), `last` (of a group
+    whose sums are drained), `initial` (as `last`, of the instruction's first group), `group_end`
+    (as `last`, drained or not), `pass_end`; whether it reads the `residual`; and the one-hots
+    `advance` and `residual_advance` towards the step behind it, of the source's walk and the
+    residual's. Knows no addresses.
 
-    Ports: start In(1); counts In, a number per ReadLevel; yield_read In(1); step, valid, first,
-    last Out(1); advance Out(levels).
+    Ports: instruction In(isa.Compute), constant from `start` to `final`; start, yield_read In(1);
+    running, step, final, valid, first, shift, last, initial, group_end, pass_end, residual Out(1);
+    advance Out, a bit per ReadLevel; residual_advance Out, a bit per ResidualLevel.
     """
 
     latency = 2  # from start to the first `valid`
 
-    def __init__(self, config):
+    def __init__(self, config, *, boundary_cycles, switch_cycles):
         self.config = config
+        self.boundary_cycles, self.switch_cycles = boundary_cycles, switch_cycles
+        flags = ("running", "step", "final", "valid", "residual")
+        marks = ("first", "shift", "last", "initial", "group_end", "pass_end")
         super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
             "start": In(1),
-            "counts": In(data.ArrayLayout(unsigned(config.extent_bits), len(ReadLevel))),
             "yield_read": In(1),
-            "step": Out(1),
-            "valid": Out(1),
-            "first": Out(1),
-            "last": Out(1),
+            **{name: Out(1) for name in flags + marks},
             "advance": Out(len(ReadLevel)),
+            "residual_advance": Out(len(ResidualLevel)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.nest = nest = LoopNest(len(ReadLevel), self.config.extent_bits)
-        running, held, yielded = Signal(), Signal(), Signal()
-        spacing = Signal(range(max(2, self.config.drain_cycles)))
+        groups, kernel, residual = self._nests(m)
+        adding, yielded = Signal(), Signal()  # adding: the group's steps are still the residual's
         turn = Signal(range(YIELD_PERIOD))
-        group_last = nest.last[GROUP_LEVELS].all()
+        group_last, drained = Signal(), Signal()
+        adds = self.instruction.residual_passes != 0
         m.d.comb += [
-            nest.start.eq(self.start),
-            nest.counts.eq(self.counts),
-            nest.step.eq(self.step),
-            held.eq(group_last & (spacing != 0)),
-            self.step.eq(running & ~held & ~yielded),
+            group_last.eq(~adding & kernel.last.all()),
+            drained.eq(~self.instruction.partial),
+            self.step.eq(self.running & ~self._held(m, groups, group_last & drained) & ~yielded),
+            self.final.eq(self.step & group_last & groups.last.all()),
+            groups.step.eq(self.step & group_last),
+            kernel.step.eq(self.step & ~adding),
+            residual.step.eq(self.step & adding),
         ]
         m.d.sync += [
             turn.eq(turn + 1),
             yielded.eq(self.yield_read & (turn == 0)),
             self.valid.eq(self.step),
-            self.first.eq(nest.first[GROUP_LEVELS].all()),
-            self.last.eq(group_last),
-            self.advance.eq(nest.advance),
+            self.residual.eq(adding),
+            self.last.eq(group_last & drained),
+            self.initial.eq(group_last & drained & groups.first.all()),
+            self.group_end.eq(group_last),
+            self.pass_end.eq(kernel.last[1:].all()),
+            self.advance.eq(Cat(groups.advance, kernel.advance)),
+            self.residual_advance.eq(Cat(groups.advance, residual.advance)),
         ]
-        with m.If(self.start | (self.step & group_last)):
-            m.d.sync += spacing.eq(self.config.drain_cycles - 1)
-        with m.Elif(spacing != 0):
-            m.d.sync += spacing.eq(spacing - 1)
+        self._passes(m, adding, adds, kernel, residual)
         with m.If(self.start):
-            m.d.sync += running.eq(1)
-        with m.Elif(self.step & nest.last.all()):
-            m.d.sync += running.eq(0)
+            m.d.sync += [self.running.eq(1), adding.eq(adds)]
+        with m.Elif(self.step):
+            m.d.sync += [self.running.eq(~self.final), adding.eq(Mux(adding, ~residual.last.all(), group_last & adds))]
         return m
+
+    def _nests(self, m):
+        """Of the two inner nests one runs at a time; each begins anew behind its last step."""
+        instruction, bits = self.instruction, self.config.extent_bits
+        loops = {
+            "groups": ("output_blocks", "output_rows", "output_groups", "window_rows", "window_columns"),
+            "kernel": ("passes", "kernel_rows", "kernel_columns", "input_blocks"),
+            "residual": ("residual_passes", "residual_blocks"),
+        }
+        for name, counts in loops.items():
+            m.submodules[name] = nest = LoopNest(len(counts), bits)
+            m.d.comb += nest.start.eq(self.start)
+            m.d.comb += [nest.counts[level].eq(getattr(instruction, count)) for level, count in enumerate(counts)]
+            yield nest
+
+    def _passes(self, m, adding, adds, kernel, residual):
+        """The first step of a group, and those of its further passes."""
+        kernel_begins, residual_begins = kernel.first[1:].all(), residual.first[1:].all()
+        first = Mux(adding, residual_begins & residual.first[0], kernel_begins & kernel.first[0] & ~adds)
+        m.d.sync += [
+            self.first.eq(first & ~self.instruction.continues),
+            self.shift.eq(
+                Mux(adding, residual_begins & ~residual.first[0], kernel_begins & (adds | ~kernel.first[0]))
+            ),
+        ]
+
+    def _held(self, m, groups, drains):
+        """Whether a step that `drains` would come too early."""
+        m.submodules.spacing = spacing = Countdown(self.boundary_cycles - 1)
+        m.submodules.switching = switching = Countdown(self.switch_cycles - 1)
+        operation, switched = Signal.like(self.instruction.operation), Signal()
+        held, final = Signal(), groups.last.all()
+        m.d.comb += [
+            held.eq(drains & (spacing.pending | switched & switching.pending)),
+            spacing.load.eq(self.step & drains),
+            spacing.cycles.eq(Mux(final, self.boundary_cycles, self.config.drain_cycles) - 1),
+            switching.load.eq(self.step & drains & final),
+            switching.cycles.eq(self.switch_cycles - 1),
+        ]
+        with m.If(self.start):
+            m.d.sync += [operation.eq(self.instruction.operation), switched.eq(operation != self.instruction.operation)]
+        with m.Elif(spacing.load):
+            m.d.sync += switched.eq(0)
+        return held

@@ -35,7 +35,6 @@ def result_layout(config):
         "valid": 1,
         "first": 1,  # first position of the pooling window
         "last": 1,  # last position of the pooling window: the words are written
-        "final": 1,  # last words of the instruction
         "slot": max(1, (config.drain_cycles - 1).bit_length()),  # drain cycle k
         "row_address": config.activation_address_bits,
         "position": position_layout(config),  # column of word 0
@@ -46,7 +45,8 @@ def result_layout(config):
 class WriteSequencer(wiring.Component):
     """Follows the drain bank and tells where each cycle's words belong, as in `isa.Compute`.
 
-    Each cycle with `valid` is a drain cycle: `result` describes its words one cycle later.
+    Each cycle with `valid` is a drain cycle: `result` describes its words one cycle later. `start`
+    comes `lead` cycles before an instruction's first, and behind the last `result` of the one before.
     `parameter_address` belongs to the words of the next cycle, so that the scratchpad's answer
     comes with the words and has time to pass a register. `error_parameter_address` pulses where
     a convolution's parameter word does not exist.
@@ -56,6 +56,7 @@ class WriteSequencer(wiring.Component):
     """
 
     latency = 1
+    lead = 2  # from `start` to the first `valid`
 
     def __init__(self, config):
         self.config = config
@@ -92,7 +93,6 @@ class WriteSequencer(wiring.Component):
             result.valid.eq(self.valid),
             result.first.eq(nest.first[WINDOW_LEVELS].all()),
             result.last.eq(nest.last[WINDOW_LEVELS].all()),
-            result.final.eq(nest.last.all()),
         ]
         with m.If(result.valid):
             m.d.sync += result.slot.eq(Mux(advance[WriteLevel.DRAIN], result.slot + 1, 0))
@@ -134,9 +134,10 @@ class WriteSequencer(wiring.Component):
         m.submodules.columns_left = left
         m.d.comb += [
             column.start.eq(self.start),
+            column.first.eq(instruction.first_written),
             column.phases.eq(instruction.destination.phases),
             column.steps[group].eq(instruction.group_step),
-            column.steps[drain].phase.eq(1),
+            column.steps[drain].eq(instruction.pixel_step),
             column.advance.eq(advance),
             result.position.eq(column.position),
             left.start.eq(self.start),
