@@ -6,6 +6,7 @@ from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 
 WEIGHT_WIDTHS = (2, 4, 8, 16)  # element widths that exist, in bits
+MULTIPLIER_BITS = 25  # the wider operand of a DSP48E1's multiplier, which may hold two weights
 
 
 def _container_bits(bits):
@@ -27,6 +28,7 @@ class Config:
     requantizers: int = 1  # R, activation words requantized and written per cycle
     activation_bits: int = 8
     weight_bits: int = 8
+    products_per_dsp: int = 1  # 1 or 2; two output channels' products in one 25 x 18 multiplier
     accumulator_bits: int = 32
     port_bits: int = 64  # data width of one AXI4 memory port
     ports: int = 1  # AXI4 memory ports, 1, 2 or 4, that carry one beat of ports * port_bits together
@@ -48,6 +50,7 @@ class Config:
         self._check("requantizers", 1 <= self.requantizers <= self.pixels, f"1 to pixels ({self.pixels})")
         for name in ("activation_bits", "weight_bits"):
             self._check(name, MIN_BITS <= getattr(self, name) <= MAX_BITS, f"{MIN_BITS} to {MAX_BITS}")
+        self._check_products_per_dsp()
         least = self.activation_bits + self.weight_bits
         self._check("accumulator_bits", least <= self.accumulator_bits <= 48, f"{least} to 48")
         self._check("port_bits", self.port_bits in (32, 64, 128, 256), "32, 64, 128 or 256")
@@ -65,6 +68,16 @@ class Config:
     def _check(self, name, legal, rule):
         if not legal:
             raise ValueError(f"{name} is {rule}, not {getattr(self, name)}")
+
+    def _check_products_per_dsp(self):
+        self._check("products_per_dsp", self.products_per_dsp in (1, 2), "1 or 2")
+        bits = self.activation_bits + 2 * self.weight_bits
+        if self.products_per_dsp == 2 and bits > MULTIPLIER_BITS - 1:
+            raise ValueError(
+                "products_per_dsp is 1 where activation_bits + 2 * weight_bits is above "
+                f"{MULTIPLIER_BITS - 1} (here {bits}): the two weights take one bit more than that in a "
+                f"multiplier of {MULTIPLIER_BITS} bits"
+            )
 
     def to_json(self):
         return asdict(self)

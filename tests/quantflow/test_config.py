@@ -46,6 +46,15 @@ def test_operand_bits(name, bits):
     assert refused(**{name: bits}) == f"{name} is 2 to 16, not {bits}"
 
 
+def test_products_per_dsp():
+    assert refused(products_per_dsp=3) == "products_per_dsp is 1 or 2, not 3"
+    assert refused(products_per_dsp=2, activation_bits=9) == (
+        "products_per_dsp is 1 where activation_bits + 2 * weight_bits is above 24 (here 25): "
+        "the two weights take one bit more than that in a multiplier of 25 bits"
+    )
+    assert Config(**BASE, products_per_dsp=2).products_per_dsp == 2
+
+
 @pytest.mark.parametrize("bits", [15, 49])
 def test_accumulator_holds_a_product(bits):
     assert refused(accumulator_bits=bits) == f"accumulator_bits is 16 to 48, not {bits}"
