@@ -25,8 +25,16 @@ def activation_word(config):
 
 
 def operand_word(config):
-    """One pixel's `lanes` channels on their way to the array, where signed and unsigned ones are numbers alike."""
+    """One pixel's `lanes` channels on their way to the array, signed ones or unsigned ones of activation_bits.
+
+    They have a bit more than either, but -2**activation_bits is not among them.
+    """
     return Vector(signed(config.operand_bits), config.lanes)
+
+
+def product_bits(config):
+    """Bits of an operand's product with a weight."""
+    return config.activation_bits + config.weight_bits
 
 
 def weight_word(config):

@@ -7,7 +7,10 @@ from amaranth.lib.wiring import In, Out
 from hdl.datapath.accumulator_bank import AccumulatorBank
 from hdl.datapath.adder_tree import AdderTree
 from hdl.datapath.multiplier_array import MultiplierArray
-from hdl.layouts import Vector, accumulator_word, operand_word, weight_word
+from hdl.datapath.packed_multipliers import PackedMultipliers
+from hdl.layouts import Vector, accumulator_word, operand_word, product_bits, weight_word
+
+ARRAYS = {1: MultiplierArray, 2: PackedMultipliers}  # by products_per_dsp
 
 
 class MacArray(wiring.Component):
@@ -26,6 +29,7 @@ class MacArray(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self._multipliers = ARRAYS[config.products_per_dsp](config)
         super().__init__({
             "activations": In(Vector(operand_word(config), config.pixels)),
             "weights": In(weight_word(config)),
@@ -43,17 +47,17 @@ class MacArray(wiring.Component):
 
     @property
     def _terms_latency(self):
-        return MultiplierArray.latency + AdderTree.levels(self.config.lanes)
+        return self._multipliers.latency + AdderTree.levels(self.config.lanes)
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        product_bits = config.operand_bits + config.weight_bits
-        m.submodules.multipliers = multipliers = MultiplierArray(config)
+        m.submodules.multipliers = multipliers = self._multipliers
+        term_bits = product_bits(config) + AdderTree.levels(config.lanes)
         m.submodules.adder_tree = adder_tree = AdderTree(
-            trees=config.pixels * config.lanes, leaves=config.lanes, leaf_bits=product_bits
+            trees=config.pixels * config.lanes, leaves=config.lanes, leaf_bits=product_bits(config)
         )
-        m.submodules.accumulators = accumulators = AccumulatorBank(config, term_bits=product_bits + adder_tree.latency)
+        m.submodules.accumulators = accumulators = AccumulatorBank(config, term_bits=term_bits)
         # A step's marks travel beside its operands and reach the accumulators with its sums.
         mark = data.StructLayout({"valid": 1, "first": 1, "shift": 1, "last": 1})
         marks = Signal(Vector(mark, self._terms_latency))

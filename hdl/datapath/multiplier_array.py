@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import Vector, operand_word, weight_word
+from hdl.layouts import Vector, operand_word, product_bits, weight_word
 
 
 class MultiplierArray(wiring.Component):
@@ -14,14 +14,14 @@ class MultiplierArray(wiring.Component):
 
     Operands and products are registered and signed, so that synthesis maps each product to one
     DSP slice with its own registers. It takes new operands in every cycle and knows no valid bit.
-    A subclass may place vendor primitives with the same latency.
+    A subclass may do the same in another way, with a latency of its own.
     """
 
     latency = 2
 
     def __init__(self, config):
         self.config = config
-        product = signed(config.operand_bits + config.weight_bits)
+        product = signed(product_bits(config))
         super().__init__({
             "activations": In(Vector(operand_word(config), config.pixels)),
             "weights": In(weight_word(config)),
@@ -33,14 +33,14 @@ class MultiplierArray(wiring.Component):
         activations = Signal.like(self.activations, name="registered_activations", reset_less=True)
         weights = Signal.like(self.weights, name="registered_weights", reset_less=True)
         products = Signal.like(self.products, name="registered_products", reset_less=True)
-        lanes = range(self.config.lanes)
+        bits, lanes = product_bits(self.config), range(self.config.lanes)
         m.d.sync += [
             activations.eq(self.activations),
             weights.eq(self.weights),
             # One signal and one assignment: much less Verilog than one per product.
             products.eq(
                 Cat(
-                    activations[pixel][i] * weights[out][i]
+                    (activations[pixel][i] * weights[out][i])[:bits]
                     for pixel in range(self.config.pixels)
                     for out in lanes
                     for i in lanes

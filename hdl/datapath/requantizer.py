@@ -23,8 +23,8 @@ class Requantizer(wiring.Component):
     is 0 or more. `results_valid` follows `valid` by `latency` cycles. `least`, which is at most
     `greatest`, `dropped_bits`, at most accumulator_bits, and `bypass` belong to the words of the
     same cycle, `parameters` to those of the cycle before, because the scratchpad that holds them
-    answers one cycle after its address. The sum has one bit more than the accumulator and cannot overflow; MAX_LEFT_SHIFT
-    zeros below it make every shift one to the right. No back-pressure.
+    answers one cycle after its address. The sum has one bit more than the accumulator and cannot
+    overflow; MAX_LEFT_SHIFT zeros below it make every shift one to the right. No back-pressure.
     """
 
     latency = 5

@@ -9,11 +9,13 @@ import pytest
 from hdl.datapath.mac_array import MacArray
 from quantflow.config import Config
 from sim.bench import run_bench
+from tests.hdl.datapath.operands import random_operands
 from tests.hdl.pipelines import from_port, play, random_groups, random_integers, to_port
 
 CONFIGS = {
     "two_lanes": Config(pixels=3, lanes=2, activation_bits=12, weight_bits=5, accumulator_bits=19, port_bits=32),
     "four_lanes": Config(pixels=2, lanes=4, port_bits=32),
+    "two_products_per_dsp": Config(pixels=2, lanes=4, port_bits=32, products_per_dsp=2),
 }
 
 
@@ -41,7 +43,7 @@ async def sums_of_groups(dut):
     pixels, lanes = config.pixels, config.lanes
     idle = {"valid": 0}
     cycles = random_groups(rng, 100, 12)
-    activations = random_integers(rng, config.operand_bits, (len(cycles), pixels, lanes))
+    activations = random_operands(rng, config, (len(cycles), pixels, lanes))
     weights = random_integers(rng, config.weight_bits, (len(cycles), lanes, lanes))
     for marks, taps, word in zip(cycles, activations, weights, strict=True):
         marks["activations"] = to_port(taps, config.operand_bits)
