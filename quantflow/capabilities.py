@@ -1,38 +1,30 @@
-"""What the machine computes so far, where the tuner and the integer engine compute more.
+"""What the machine does not compute, where the tuner and the integer engine do.
 
-Whatever is not named here as supported is refused by its layer's name, before anything is compiled.
+It is refused by its layer's name, before anything is compiled. What is not exact in the machine's arithmetic is
+not computed at all: its results are the integer engine's.
 """
 
 import numpy as np
 
 from quantflow.errors import UserError
-from quantflow.graph import Convolution, Dense, MaxPool, Rectified
+from quantflow.graph import Activation, Pad, Reshape
 
 
 def check_machine(quantized):
     """Raise UserError for the first layer of a tuned network that the machine does not compute."""
-    if not quantized.input.signed:
-        raise UserError("the network's input is unsigned, which the machine does not support yet")
     for layer in quantized.network.layers:
         reason = machine_lacks(layer)
-        if reason is None and not quantized.output_format(layer.name).signed:
-            reason = "gives unsigned numbers"
         if reason is not None:
             raise UserError(f"layer {layer.name} {reason}, which the machine does not support yet")
 
 
 def machine_lacks(layer):
     """What about a layer the machine does not compute, as words behind its name; None if there is nothing."""
-    if not isinstance(layer, Convolution | Dense | MaxPool):
-        kind = type(layer).__name__
-        return f"is {'an' if kind[0] in 'AEIOU' else 'a'} {kind}"
-    if len(layer.inputs) != 1:
-        return f"adds the map {layer.inputs[1]} to its sums"
-    if isinstance(layer, Convolution) and layer.groups != 1:
-        return f"has {layer.groups} groups"
-    if isinstance(layer, Convolution | MaxPool) and layer.window.dilation != (1, 1):
-        return f"has a dilation of {layer.window.dilation[0]}x{layer.window.dilation[1]}"
-    if isinstance(layer, Rectified) and layer.maximum is not None:
-        bound = f"{layer.maximum:g}" if np.ndim(layer.maximum) == 0 else "its own for each channel"
-        return f"has an upper bound of {bound} in its activation"
+    if isinstance(layer, Activation) and not (np.all(layer.slope == 0) or np.all(layer.slope == 1)):
+        other = layer.slope[(layer.slope != 0) & (layer.slope != 1)]
+        return f"has a slope of {other[0]:g} for negative numbers" if len(other) else "has slopes of both 0 and 1"
+    if isinstance(layer, Pad) and layer.value != 0:
+        return f"pads with {layer.value:g}"
+    if isinstance(layer, Reshape) and layer.output_shape != layer.input_shape and layer.output_shape[1:] != (1, 1):
+        return f"reshapes a map to {'x'.join(map(str, layer.output_shape))}"
     return None
