@@ -154,7 +154,8 @@ class Compute(Instruction):
                                   + oy * residual.row_stride + c * residual.block_stride + ...
                         acc[p, o] += sum over i of x[p, i] * weights[w, o, i]
                 for n in passes:
-                    acc <<= weight_bits - 1, unless it is the group's first pass in this instruction
+                    acc <<= weight_bits - 1, unless it is the group's first pass in this instruction,
+                                             or n is 0 and the residual is `residual_aligned`
                     for ky in kernel_rows, kx in kernel_columns, c in input_blocks:      # one cycle
                         row = first_row + oy * output_row_step + wy * window_row_step
                               + ky * kernel_row_step
@@ -238,6 +239,7 @@ class Compute(Instruction):
     kernel_column_step: Position = _struct(Position, "source columns from a kernel column to the next")
     residual: Map = _struct(Map, "the map added; its address is that of its first row read")
     residual_passes: int = _bits(3, "digits of the residual's weights; 0: none is added")
+    residual_aligned: int = _bits(1, "1: no shift between the residual's last pass and the first of the others")
     residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result")
     residual_first: Position = _struct(Position, "column of the residual that pixel 0 of group 0 reads")
     residual_output_block_stride: int = _bits(

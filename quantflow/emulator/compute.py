@@ -78,7 +78,8 @@ def _sums(pads, instruction, rows, block, taps):
     if instruction.residual_passes:
         digits = [(residual_taps(pads, instruction, rows, block), False)] * instruction.residual_passes + digits
     for number, (operands, uniform) in enumerate(digits):
-        if number:
+        aligned = instruction.residual_aligned and number == instruction.residual_passes
+        if number and not aligned:
             sums = sums << pads.config.pass_shift
         sums = sums + _products(operands, address.take(operands.shape[3], uniform=uniform))
     if signed_bits(sums.min(), sums.max()) > pads.config.accumulator_bits:

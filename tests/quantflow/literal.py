@@ -45,8 +45,8 @@ class LiteralMachine:
                 x = [self.residual(i, ob, oy, og, c, p) for p in P]
                 self.accumulate(acc, x, w)
                 w += 1
-        for _ in range(i.passes):
-            acc, begun = self.carried(acc, begun)
+        for n in range(i.passes):
+            acc, begun = self.carried(acc, begun and not (n == 0 and i.residual_aligned))
             for ky in range(i.kernel_rows):
                 for kx in range(i.kernel_columns):
                     for c in range(i.input_blocks):

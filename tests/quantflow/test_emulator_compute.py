@@ -78,6 +78,7 @@ class RandomInstruction:
             "kernel_column_step": self.position(column_dilation, phases),
             "residual": self.map(400, residual_phases),
             "residual_passes": 0 if maximum or uniform else n(0, 2),
+            "residual_aligned": n(0, 1),
             "residual_blocks": n(1, 2),
             "residual_first": self.position(n(0, 2), residual_phases),
             "residual_output_block_stride": 100 * n(0, 1),
