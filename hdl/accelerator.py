@@ -20,7 +20,7 @@ _TRACES = ("retired", "waiting", "busy")
 
 
 class Accelerator(wiring.Component):
-    """One AXI4 master for programs, weights and feature maps; one AXI4-Lite slave to run it.
+    """AXI4 masters, ganged, for programs, weights and feature maps; one AXI4-Lite slave to run it.
 
     Registers and error codes are in `quantflow/registers.py`. The `trace_*` outputs say for each
     unit when it retires an instruction, lacks a token, or is busy; a board leaves them open.
@@ -29,8 +29,8 @@ class Accelerator(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "memory_read": Out(read_signature(config)),
-            "memory_write": Out(write_signature(config)),
+            "memory_read": Out(read_signature(config)).array(config.ports),
+            "memory_write": Out(write_signature(config)).array(config.ports),
             "control": In(lite_signature(CONTROL_ADDRESS_BITS)),
             "interrupt": Out(1),
             **{f"trace_{unit.name.lower()}_{trace}": Out(1) for trace in _TRACES for unit in Unit},
@@ -45,8 +45,9 @@ class Accelerator(wiring.Component):
         # A stop resets the engine only: the bus agents first finish what they owe the memory.
         m.submodules.engine = ResetInserter(control.clear)(engine)
         connect(m, flipped(self.control), control.axi)
-        connect(m, reader.axi, flipped(self.memory_read))
-        connect(m, writer.axi, flipped(self.memory_write))
+        for port in range(self.config.ports):
+            connect(m, reader.axi[port], flipped(self.memory_read[port]))
+            connect(m, writer.axi[port], flipped(self.memory_write[port]))
         connect(m, engine.fetch_bursts, reader.bursts[FETCH])
         connect(m, reader.beats[FETCH], engine.fetch_beats)
         connect(m, engine.load_bursts, reader.bursts[LOAD])
@@ -59,26 +60,26 @@ class Accelerator(wiring.Component):
             engine.program_length.eq(control.program_length),
             engine.bases.eq(control.bases),
             engine.writer_idle.eq(writer.idle),
+            reader.bases.eq(control.port_bases),
+            writer.bases.eq(control.port_bases),
             reader.flush.eq(control.flush),
             writer.flush.eq(control.flush),
             control.finished.eq(engine.finished & reader.idle & writer.idle),
             control.memory_idle.eq(reader.idle & writer.idle),
             self.interrupt.eq(control.interrupt),
         ]
-        self._events(m, control, engine)
+        self._events(m, control, engine, reader, writer)
         self._errors(m, control, engine, reader, writer)
         return m
 
-    def _events(self, m, control, engine):
+    def _events(self, m, control, engine, reader, writer):
         """What the counters count, and what the watchdog takes for progress."""
         events = control.events
-        read_beat = self.memory_read.rvalid & self.memory_read.rready
-        write_beat = self.memory_write.wvalid & self.memory_write.wready
         m.d.comb += [
-            events.read_beats.eq(read_beat),
-            events.write_beats.eq(write_beat),
+            events.read_beats.eq(reader.beat),
+            events.write_beats.eq(writer.beat),
             events.compute_steps.eq(engine.step),
-            control.progress.eq(read_beat | write_beat | engine.step | engine.retired.any()),
+            control.progress.eq(reader.beat | writer.beat | engine.step | engine.retired.any()),
         ]
         for unit in Unit:
             name = unit.name.lower()

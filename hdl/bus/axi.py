@@ -1,12 +1,12 @@
 """AXI4 and AXI4-Lite as signatures, and the words that the memory path's own streams carry.
 
-Every signature is seen from the initiator: `Out(read_signature(config))` on the machine's memory
-port, `In(lite_signature(...))` on its control port. Members have the specification's lower-case
+Every signature is seen from the initiator: `Out(read_signature(config))` on a memory port of the
+machine, `In(lite_signature(...))` on its control port. Members have the specification's lower-case
 names (`araddr`, `wlast`, ...; ARM IHI 0022), so that `named_ports` gives a port the names that
 tools and bus models look for.
 """
 
-from amaranth import Value
+from amaranth import Cat, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out, Signature
 from amaranth.utils import exact_log2
@@ -25,18 +25,24 @@ LITE_DATA_BITS = 32
 
 
 def request_layout(config):
-    """Any number of consecutive beats: `beats` of them (as many as an instruction can ask for)."""
+    """Any number of consecutive beats: `beats` of them (as many as an instruction can ask for).
+
+    `address` counts the bytes of beats of all ports together.
+    """
     beats = struct_layout(isa.Load, config)["beats"].shape
     return data.StructLayout({"address": ADDRESS_BITS, "beats": beats})
 
 
 def burst_layout(config):
-    """One AXI burst of `length + 1` beats (AxLEN's convention), inside one 4 KB page."""
+    """One AXI burst of `length + 1` beats (AxLEN's convention) on every port, inside one 4 KB page.
+
+    `address` counts the bytes of one port, from where its part of the memory begins.
+    """
     return data.StructLayout({"address": ADDRESS_BITS, "length": exact_log2(config.burst_beats)})
 
 
 def read_signature(config):
-    """AXI4's AR and R channels."""
+    """AXI4's AR and R channels of one port."""
     return Signature({
         **_address_channel("ar"),
         "rid": In(ID_BITS),
@@ -49,7 +55,7 @@ def read_signature(config):
 
 
 def write_signature(config):
-    """AXI4's AW, W and B channels."""
+    """AXI4's AW, W and B channels of one port."""
     return Signature({
         **_address_channel("aw"),
         "wdata": Out(config.port_bits),
@@ -90,6 +96,12 @@ def address_constants(axi, prefix, config):
     ]
 
 
+def bus_address(base, address):
+    """Where a port's own `address` is on the bus; of `base`, a multiple of 4 KB, the low bits are not looked at."""
+    page_bits = exact_log2(BOUNDARY_BYTES)
+    return Cat(address[:page_bits], (base[page_bits:] + address[page_bits:])[: ADDRESS_BITS - page_bits])
+
+
 def lite_signature(address_bits):
     """AXI4-Lite with 32-bit data."""
     return Signature({
@@ -119,12 +131,21 @@ def named_ports(component, prefixes):
     """The `ports=` of `verilog.convert`: a component's own names, its AXI members' as AXI has them.
 
     `prefixes` names the members that are AXI ports and what their signals' names begin with:
-    `{"memory_read": "m_axi_", "control": "s_axil_"}`. A port's direction is left to the back end:
-    what the component drives is an output.
+    `{"memory_read": "m_axi_", "control": "s_axil_"}`. Of several ports in one member the first has
+    that prefix, the others are numbered: `m_axi1_`, `m_axi2_`, ... A port's direction is left to the
+    back end: what the component drives is an output.
     """
     ports = {}
     for path, _, value in component.signature.flatten(component):
         names = [str(part) for part in path]
-        name = prefixes[names[0]] + names[1] if names[0] in prefixes else "__".join(names)
+        if names[0] in prefixes:
+            name = numbered(prefixes[names[0]], *map(int, names[1:-1])) + names[-1]
+        else:
+            name = "__".join(names)
         ports[name] = (Value.cast(value), None)
     return ports
+
+
+def numbered(prefix, index=0):
+    """The prefix of AXI port `index`: "m_axi_", "m_axi1_", "m_axi2_", ..."""
+    return f"{prefix[:-1]}{index}_" if index else prefix

@@ -1,6 +1,6 @@
 """A long transfer becomes bursts that AXI4 allows."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -9,16 +9,18 @@ from hdl.bus.axi import BOUNDARY_BYTES, burst_layout, request_layout
 
 
 class BurstSplitter(wiring.Component):
-    """Split requests into bursts of at most `config.burst_beats` that stay inside a 4 KB page.
+    """Split requests into bursts that end at every multiple of `longest` beats, and so inside a 4 KB page.
 
+        longest = min(burst_beats, 4096 / port_bytes)
+        address = request.address / beat_bytes * port_bytes
         while beats > 0:
-            n = min(beats, burst_beats, (4096 - address mod 4096) / port_bytes)
+            n = min(beats, longest - (address / port_bytes) mod longest)
             emit burst (address, n - 1)
             address, beats = address + n * port_bytes, beats - n
 
-    The address is a multiple of the port's width; lower bits are taken as zeros. A request of
-    no beats gives no burst. Addresses wrap at 32 bits. One burst per cycle; a request costs one
-    cycle more.
+    A request's address is a multiple of the beat; lower bits are taken as zeros. A request of no
+    beats gives no burst. Addresses wrap at 32 bits. One burst per cycle, also from a request to
+    the next.
 
     requests : stream of {address, beats}
     bursts : stream of {address, length}, `length` being beats - 1
@@ -33,29 +35,33 @@ class BurstSplitter(wiring.Component):
             "bursts": Out(stream.Signature(burst_layout(config))),
         })
 
+    @property
+    def longest(self):
+        """Beats of the longest burst."""
+        return min(self.config.burst_beats, BOUNDARY_BYTES // self.config.port_bytes)
+
     def elaborate(self, platform):
         m = Module()
-        alignment_bits = exact_log2(self.config.port_bytes)
-        page_beats = BOUNDARY_BYTES // self.config.port_bytes
-        request = self.requests.payload
-        address = Signal(len(request.address) - alignment_bits)  # in beats
-        remaining = Signal(request.beats.shape())
-        to_boundary = Signal(range(page_beats + 1))
-        limit = Signal(range(self.config.burst_beats + 1))
-        final = Signal()
-        beats = Signal.like(limit)
+        request, bursts = self.requests.payload, self.bursts
+        request_bits, burst_bits = exact_log2(self.config.beat_bytes), exact_log2(self.config.port_bytes)
+        inside = Signal(exact_log2(self.longest))  # position of the next beat between two multiples
+        multiple = Signal(len(request.address) - request_bits - len(inside))
+        remaining = Signal(request.beats.shape())  # beats after the next one
+        # Of the rest, what the longest burst possible leaves; negative where the rest is shorter.
+        left = Signal(len(remaining) + 1)
+        final = left[-1]
         m.d.comb += [
-            to_boundary.eq(page_beats - address[: exact_log2(page_beats)]),
-            limit.eq(Mux(to_boundary < self.config.burst_beats, to_boundary, self.config.burst_beats)),
-            final.eq(remaining <= limit),
-            beats.eq(Mux(final, remaining, limit)),
-            self.bursts.payload.address.eq(address << alignment_bits),
-            self.bursts.payload.length.eq(beats - 1),
-            self.bursts.valid.eq(remaining != 0),
-            self.requests.ready.eq(remaining == 0),
+            left.eq(remaining - (~inside).as_unsigned() - 1),
+            bursts.payload.address.eq(Cat(inside, multiple) << burst_bits),
+            bursts.payload.length.eq(Mux(final, remaining, ~inside)),
+            self.requests.ready.eq(~bursts.valid | (bursts.ready & final)),
         ]
-        with m.If(self.requests.valid & self.requests.ready):
-            m.d.sync += [address.eq(request.address[alignment_bits:]), remaining.eq(request.beats)]
-        with m.Elif(self.bursts.valid & self.bursts.ready):
-            m.d.sync += [address.eq(address + beats), remaining.eq(remaining - beats)]
+        with m.If(self.requests.ready):
+            m.d.sync += [
+                Cat(inside, multiple).eq(request.address[request_bits:]),
+                remaining.eq(request.beats - 1),
+                bursts.valid.eq(self.requests.valid & (request.beats != 0)),
+            ]
+        with m.Elif(bursts.ready):
+            m.d.sync += [inside.eq(0), multiple.eq(multiple + 1), remaining.eq(left)]
         return m

@@ -28,7 +28,7 @@ class Control(wiring.Component):
     RegisterFile, PerformanceCounters.
 
     Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length
-    Out(32), bases Out(ArrayLayout(32, 3)), constant during a run; clear Out(1), resets queues,
+    Out(32), bases and port_bases Out(ArrayLayout(32)), constant during a run; clear Out(1), resets queues,
     tokens and units; flush Out(1), for the memory ports; finished In(1): nothing is left to do
     anywhere; memory_idle In(1): the memory ports owe nothing; errors In(a bit for each of
     UNIT_ERRORS); events In(a bit for each of EVENTS, high in cycles that count); progress In(1);
@@ -43,6 +43,7 @@ class Control(wiring.Component):
             "program_address": Out(ADDRESS_BITS),
             "program_length": Out(LITE_DATA_BITS),
             "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
+            "port_bases": Out(data.ArrayLayout(ADDRESS_BITS, config.ports)),
             "clear": Out(1),
             "flush": Out(1),
             "finished": In(1),
@@ -83,6 +84,7 @@ class Control(wiring.Component):
             self.program_address.eq(registers.program_address),
             self.program_length.eq(registers.program_length),
             self.bases.eq(registers.bases),
+            self.port_bases.eq(registers.port_bases),
             self.clear.eq(sequencer.clear),
             self.flush.eq(sequencer.flush),
             self.interrupt.eq(registers.interrupt_enable & (sequencer.done | sequencer.failed)),

@@ -18,12 +18,12 @@ WORD_BYTES = LITE_DATA_BITS // 8
 class RegisterFile(wiring.Component):
     """Reads and writes by the map of quantflow.registers.
 
-    Writing CONTROL pulses `start` and `stop`. The program's address and length and the bases keep
+    Writing CONTROL pulses `start` and `stop`. The program's address and length and all bases keep
     their values while the machine is busy: writes to them are ignored then. So are writes to
     registers that are read only or do not exist; these read as 0.
 
     Ports: write In(write_layout); read_address In, read_data Out(32) combinational; start, stop
-    Out(1); program_address, program_length Out(32); bases Out(ArrayLayout(32, 3));
+    Out(1); program_address, program_length Out(32); bases and port_bases (one for each port) Out(ArrayLayout(32));
     interrupt_enable Out(1); status In(3), bits as in the STATUS register; error In;
     counts In(ArrayLayout(32), in the order of COUNTERS).
     """
@@ -39,6 +39,7 @@ class RegisterFile(wiring.Component):
             "program_address": Out(ADDRESS_BITS),
             "program_length": Out(LITE_DATA_BITS),
             "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
+            "port_bases": Out(data.ArrayLayout(ADDRESS_BITS, config.ports)),
             "interrupt_enable": Out(1),
             "status": In(STATUS_BITS),
             "error": In(ERROR_BITS),
@@ -51,6 +52,7 @@ class RegisterFile(wiring.Component):
             Register.PROGRAM_ADDRESS: self.program_address,
             Register.PROGRAM_LENGTH: self.program_length,
             **{Register.BASE + n * WORD_BYTES: base for n, base in enumerate(self.bases)},
+            **{Register.PORT_BASE + n * WORD_BYTES: base for n, base in enumerate(self.port_bases)},
         }
         readable = settings | {
             Register.STATUS: self.status,

@@ -14,11 +14,12 @@ PORTS = wiring.Signature({
     "write": Out(write_signature(CONFIG)),
     "control": In(lite_signature(8)),
     "flags": Out(1).array(2),
+    "gang": Out(read_signature(CONFIG)).array(3),
 })
 
 
 def test_ports_have_the_names_and_widths_of_axi():
-    named = named_ports(PORTS.create(), {"read": "m_axi_", "write": "m_axi_", "control": "s_axil_"})
+    named = named_ports(PORTS.create(), {"read": "m_axi_", "write": "m_axi_", "control": "s_axil_", "gang": "g_axi_"})
     ports = {name: len(value) for name, (value, _) in named.items()}
     address = {"addr": 32, "len": 8, "size": 3, "burst": 2, "valid": 1, "ready": 1}
     for channel in ("ar", "aw"):
@@ -28,7 +29,10 @@ def test_ports_have_the_names_and_widths_of_axi():
     assert (ports["s_axil_awaddr"], ports["s_axil_araddr"], ports["s_axil_wdata"]) == (8, 8, 32)
     assert ports["m_axi_rresp"] == ports["m_axi_bresp"] == ports["s_axil_bresp"] == 2
     assert ports["flags__1"] == 1
-    assert not [name for name in ports if name.startswith(("read", "write", "control"))]
+    assert not [name for name in ports if name.startswith(("read", "write", "control", "gang"))]
+    assert [name for name in ports if name.startswith("g_") and name.endswith("rdata")] == [
+        "g_axi_rdata", "g_axi1_rdata", "g_axi2_rdata",
+    ]  # fmt: skip
 
 
 def test_initiator_and_target_fit_together():

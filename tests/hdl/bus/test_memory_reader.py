@@ -1,4 +1,4 @@
-"""MemoryReader before cocotbext-axi's memory: order, turns, full rate, errors, flush."""
+"""MemoryReader before a cocotbext-axi memory for each port: order, turns, full rate, skew, errors, flush."""
 
 import itertools
 import os
@@ -11,7 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiRamRead, AxiReadBus
 
-from hdl.bus.axi import burst_layout, named_ports
+from hdl.bus.axi import burst_layout, named_ports, numbered
 from hdl.bus.memory_reader import CLIENTS, FETCH, LOAD, MemoryReader
 from quantflow.config import Config
 from sim.bench import run_bench
@@ -20,16 +20,21 @@ from tests.hdl.streams import collect, reset, send, until, until_holds, watch
 CONFIGS = {
     "narrow_single": Config(pixels=3, lanes=4, port_bits=32, burst_beats=16, outstanding_bursts=1),
     "wide": Config(pixels=3, lanes=16, port_bits=128, burst_beats=32, outstanding_bursts=4),
+    "two_ports": Config(pixels=3, lanes=4, port_bits=32, ports=2, burst_beats=32, outstanding_bursts=2),
+    "four_ports": Config(pixels=3, lanes=16, port_bits=64, ports=4, burst_beats=32, outstanding_bursts=4),
 }
-SIZE = 1 << 16  # bytes that answer; the rest gives errors
+SIZE = 1 << 15  # bytes of each port that answer; the rest gives errors
+BASES = (0x3000, 0, 0x5000, 0x1000)  # of the ports on the bus
 LATENCY = 10
 
 
 class Memory(AxiRamRead):
-    """A memory that answers with SLVERR outside its size."""
+    """One port's memory, which begins at `base` and answers with SLVERR outside its size."""
+
+    base = 0
 
     async def _read(self, address, length):
-        if address >= SIZE:
+        if address - self.base >= SIZE:
             raise IndexError(address)
         return self.read(address, length)
 
@@ -46,13 +51,13 @@ def pack_bursts(config, bursts):
 
 
 def contents(rng, config):
-    """Random bytes, and a function from bursts to the beats they read."""
-    data = rng.randbytes(SIZE)
+    """Random bytes for each port, and a function from bursts to the beats they read."""
+    data = [rng.randbytes(SIZE) for _ in range(config.ports)]
     width = config.port_bytes
 
     def beats_of(bursts):
         starts = (a + width * k for a, n in bursts for k in range(n))
-        return [int.from_bytes(data[start : start + width], "little") for start in starts]
+        return [int.from_bytes(b"".join(part[start : start + width] for part in data), "little") for start in starts]
 
     return data, beats_of
 
@@ -61,15 +66,25 @@ async def start(dut, config, rng, stall):
     """A reader out of reset, its memory, what AR and both clients see."""
     Clock(dut.clk, 10, unit="ns").start()
     data, beats_of = contents(rng, config)
-    idle_inputs = {f"bursts__{client}__valid": 0 for client in CLIENTS}
-    await reset(dut, flush=0, **{f"beats__{client}__ready": 0 for client in CLIENTS}, **idle_inputs)
-    memory = Memory(AxiReadBus.from_prefix(dut, "m_axi"), dut.clk, size=2 * SIZE)
-    memory.write(0, data)
-    memory.ar_channel.set_pause_generator(rng.random() < stall for _ in itertools.count())
-    memory.r_channel.set_pause_generator(rng.random() < stall for _ in itertools.count())
-    addresses, beats = [], [[] for _ in CLIENTS]
-    cocotb.start_soon(watch(dut, "m_axi_ar", ("addr", "len", "size", "burst"), addresses))
-    return beats_of, addresses, beats
+    await reset_reader(dut, config)
+    addresses = [[] for _ in data]
+    for port, part in enumerate(data):
+        prefix = numbered("m_axi_", port)
+        memory = Memory(AxiReadBus.from_prefix(dut, prefix[:-1]), dut.clk, size=BASES[port] + 2 * SIZE)
+        memory.base = BASES[port]
+        memory.write(BASES[port], part)
+        for channel in (memory.ar_channel, memory.r_channel):
+            pauses = random.Random(rng.random())
+            channel.set_pause_generator(pauses.random() < stall for _ in itertools.count())
+        cocotb.start_soon(watch(dut, f"{prefix}ar", ("addr", "len", "size", "burst"), addresses[port]))
+    return beats_of, addresses, [[] for _ in CLIENTS]
+
+
+async def reset_reader(dut, config):
+    idle = {f"bursts__{client}__valid": 0 for client in CLIENTS} | {f"beats__{client}__ready": 0 for client in CLIENTS}
+    idle |= {numbered("m_axi_", port) + "rvalid": 0 for port in range(config.ports)}
+    bases = sum(base << 32 * port for port, base in enumerate(BASES[: config.ports]))
+    await reset(dut, flush=0, bases=bases, **idle)
 
 
 @cocotb.test(timeout_time=2000, timeout_unit="us")
@@ -87,7 +102,8 @@ async def both_clients_read(dut):
     await ClockCycles(dut.clk, 3)
     assert beats == expected
     size = config.port_bytes.bit_length() - 1
-    assert sorted(addresses) == sorted((a, n - 1, size, 1) for a, n in bursts[FETCH] + bursts[LOAD])
+    for base, seen in zip(BASES, addresses):
+        assert sorted(seen) == sorted((base + a, n - 1, size, 1) for a, n in bursts[FETCH] + bursts[LOAD])
     assert dut.idle.value == 1
 
 
@@ -100,9 +116,9 @@ async def clients_take_turns(dut):
     for client in (LOAD, FETCH):
         cocotb.start_soon(send(dut, f"bursts__{client}", pack_bursts(config, bursts[client]), rng, 0))
         cocotb.start_soon(collect(dut, f"beats__{client}", beats[client], rng, 0))
-    await until_holds(dut, addresses, 12)
+    await until_holds(dut, addresses[-1], 12)
     alternating = [client for pair in zip(bursts[FETCH], bursts[LOAD]) for client in pair]
-    order = [address for address, *_ in addresses]
+    order = [address - BASES[config.ports - 1] for address, *_ in addresses[-1]]
     # Whoever offers first begins; from then on nobody goes twice while the other waits.
     begun = order.index(alternating[0][0])
     assert begun <= 1 and order[begun : begun + 10] == [address for address, _ in alternating[:10]]
@@ -153,9 +169,11 @@ async def flush_swallows_what_is_under_way(dut):
             getattr(dut, f"bursts__{client}__valid").value = round_ % 2
             getattr(dut, f"beats__{client}__ready").value = 0
         await RisingEdge(dut.clk)
-        issued = len(addresses)
+        issued = [len(of_port) for of_port in addresses]
         await until(dut, lambda: flushed(dut))
-        assert len(addresses) <= issued + 1  # an address that already waited, none else
+        # An address that already waited, none else; and all ports are even again.
+        assert all(len(of_port) <= before + 1 for of_port, before in zip(addresses, issued, strict=True))
+        assert len({len(of_port) for of_port in addresses}) == 1
         for client in CLIENTS:
             getattr(dut, f"bursts__{client}__valid").value = 0
         await ClockCycles(dut.clk, 2)
@@ -169,42 +187,65 @@ async def flush_swallows_what_is_under_way(dut):
             assert seen == beats_of(bursts), f"client {client}, round {round_}"
 
 
-async def pipelined_memory(dut, config, data):
-    """A memory LATENCY cycles away that otherwise answers back to back."""
+async def pipelined_memory(dut, config, port, data, pauses):
+    """A memory LATENCY cycles away that otherwise answers back to back, but for cycles in which `pauses()`."""
     due, now = deque(), 0
-    dut.m_axi_arready.value, dut.m_axi_rvalid.value, dut.m_axi_rresp.value = 1, 0, 0
+    ar, r = numbered("m_axi_", port) + "ar", numbered("m_axi_", port) + "r"
+    signal = {name: getattr(dut, name) for name in (ar + "valid", ar + "addr", ar + "len", r + "valid", r + "ready")}
+    getattr(dut, ar + "ready").value, signal[r + "valid"].value, getattr(dut, r + "resp").value = 1, 0, 0
     while True:
         await RisingEdge(dut.clk)
         now += 1
-        if int(dut.m_axi_arvalid.value):
-            address, length = int(dut.m_axi_araddr.value), int(dut.m_axi_arlen.value)
+        if int(signal[ar + "valid"].value):
+            address, length = int(signal[ar + "addr"].value) - BASES[port], int(signal[ar + "len"].value)
             due += [(now + LATENCY - 1, address + k * config.port_bytes, k == length) for k in range(length + 1)]
-        if int(dut.m_axi_rvalid.value):
-            assert int(dut.m_axi_rready.value), "the reader held up the memory"
-        dut.m_axi_rvalid.value = bool(due and due[0][0] <= now)
-        if due and due[0][0] <= now:
+        if int(signal[r + "valid"].value) and not int(signal[r + "ready"].value):
+            continue
+        offers = bool(due and due[0][0] <= now and not pauses())
+        signal[r + "valid"].value = offers
+        if offers:
             _, address, last = due.popleft()
             word = data[address : address + config.port_bytes]
-            dut.m_axi_rdata.value, dut.m_axi_rlast.value = int.from_bytes(word, "little"), last
+            getattr(dut, r + "data").value, getattr(dut, r + "last").value = int.from_bytes(word, "little"), last
 
 
-@cocotb.test(timeout_time=500, timeout_unit="us")
-async def one_beat_per_cycle(dut):
-    """Short bursts, as many as cover the latency, leave no gap between beats."""
+async def rate(dut, pauses):
+    """Cycles that 12 bursts of 8 beats take, each port of the memory pausing as told."""
     config = CONFIGS[os.environ["CONFIG"]]
     rng = random.Random(15)
     Clock(dut.clk, 10, unit="ns").start()
     data, beats_of = contents(rng, config)
-    cocotb.start_soon(pipelined_memory(dut, config, data))
-    await reset(dut, flush=0, bursts__0__valid=0, bursts__1__valid=0, beats__0__ready=0, beats__1__ready=0)
+    for port, part in enumerate(data):
+        cocotb.start_soon(pipelined_memory(dut, config, port, part, pauses(port)))
+    await reset_reader(dut, config)
     bursts = [(4096 + 8 * config.port_bytes * k, 8) for k in range(12)]
     seen = []
     cocotb.start_soon(collect(dut, f"beats__{LOAD}", seen, rng, 0))
     cocotb.start_soon(send(dut, f"bursts__{LOAD}", pack_bursts(config, bursts), rng, 0))
     cycles = await until_holds(dut, seen, 96)
     assert seen == beats_of(bursts)
+    return config, cycles
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def one_beat_per_cycle(dut):
+    """Short bursts, as many as cover the latency, leave no gap between beats."""
+    config, cycles = await rate(dut, lambda port: lambda: False)
     if config.outstanding_bursts * 8 > LATENCY + 8:
-        assert cycles <= 96 + LATENCY + MemoryReader.latency + 2
+        assert cycles <= 96 + LATENCY + 2 * MemoryReader.latency + 2
+
+
+@cocotb.test(timeout_time=500, timeout_unit="us")
+async def ports_that_pause_at_different_times_cost_no_more_than_one(dut):
+    """Each port rests in turn for 4 of 32 cycles: what one is behind waits in the others' queues."""
+
+    def pauses(port):
+        clock = itertools.count(8 * port)
+        return lambda: next(clock) % 32 < 4
+
+    config, cycles = await rate(dut, pauses)
+    if config.outstanding_bursts * 8 > LATENCY + 8:
+        assert cycles <= 96 * 32 // 28 + 4 + LATENCY + 2 * MemoryReader.latency + 6
 
 
 @pytest.mark.parametrize("name", CONFIGS)

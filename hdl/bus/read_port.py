@@ -1,0 +1,65 @@
+"""One AXI4 read port: bursts out, beats in."""
+
+from amaranth import Module, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, bus_address, read_signature
+
+SKEW_BEATS = 16  # beats that one port may be ahead of another
+
+
+def read_beat(config):
+    """A beat of one port; `last` of its burst, `error` where the memory answered with SLVERR or DECERR."""
+    return data.StructLayout({"data": unsigned(config.port_bits), "last": 1, "error": 1})
+
+
+class ReadPort(wiring.Component):
+    """Offers bursts on AR and queues up to SKEW_BEATS of R's beats.
+
+        araddr = base + burst.address
+
+    An address once offered stays until taken; the next burst is taken in that cycle. Never reset
+    this component in mid-run: the memory would go on answering.
+
+    Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB, constant during a
+    run; beats Out(stream of read_beat); axi Out(read_signature).
+    """
+
+    latency = 1  # cycles from a burst to AR, and from R to a beat
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "bursts": In(stream.Signature(burst_layout(config))),
+            "base": In(ADDRESS_BITS),
+            "beats": Out(stream.Signature(read_beat(config))),
+            "axi": Out(read_signature(config)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi, bursts = self.axi, self.bursts
+        width = self.beats.payload.shape().size
+        m.submodules.queue = queue = SyncFIFO(width=width, depth=SKEW_BEATS)
+        arriving = self.beats.payload.shape()(queue.w_data)
+        m.d.comb += [
+            *address_constants(axi, "ar", self.config),
+            bursts.ready.eq(~axi.arvalid | axi.arready),
+            arriving.data.eq(axi.rdata),
+            arriving.last.eq(axi.rlast),
+            arriving.error.eq(axi.rresp[ERROR_BIT]),
+            queue.w_en.eq(axi.rvalid),
+            axi.rready.eq(queue.w_rdy),
+            self.beats.payload.eq(queue.r_data),
+            self.beats.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.beats.ready),
+        ]
+        with m.If(bursts.ready):
+            m.d.sync += [
+                axi.arvalid.eq(bursts.valid),
+                axi.araddr.eq(bus_address(self.base, bursts.payload.address)),
+                axi.arlen.eq(bursts.payload.length),
+            ]
+        return m

@@ -1,0 +1,84 @@
+"""One AXI4 write port: bursts and beats out, answers counted."""
+
+from amaranth import Module, Signal, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, bus_address, write_signature
+from hdl.bus.read_port import SKEW_BEATS
+
+
+def write_beat(config):
+    """A beat of one port; one that is not `enabled` writes nothing; `last` of its burst."""
+    return data.StructLayout({"data": unsigned(config.port_bits), "enabled": 1, "last": 1})
+
+
+class WritePort(wiring.Component):
+    """Offers bursts on AW and beats on W, counts the answers on B.
+
+        awaddr = base + burst.address
+
+    Up to `config.outstanding_bursts` bursts are unanswered at once, up to SKEW_BEATS beats wait.
+    What was offered stays until taken. Never reset this component in mid-run: the memory would
+    wait for the rest.
+
+    Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB, constant during a
+    run; beats In(stream of write_beat); axi Out(write_signature); idle Out(1): every burst taken has
+    been answered; error Out(1): pulse, the memory answered with SLVERR or DECERR.
+    """
+
+    latency = 1  # cycles from a burst to AW, and from a beat to W
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "bursts": In(stream.Signature(burst_layout(config))),
+            "base": In(ADDRESS_BITS),
+            "beats": In(stream.Signature(write_beat(config))),
+            "axi": Out(write_signature(config)),
+            "idle": Out(1),
+            "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi, bursts = self.axi, self.bursts
+        limit = self.config.outstanding_bursts
+        unanswered = Signal(range(limit + 1))
+        announced, answered = Signal(), Signal()
+        m.d.comb += [
+            *address_constants(axi, "aw", self.config),
+            bursts.ready.eq((~axi.awvalid | axi.awready) & (unanswered != limit)),
+            announced.eq(bursts.valid & bursts.ready),
+            axi.bready.eq(unanswered != 0),
+            answered.eq(axi.bvalid & axi.bready),
+            self.error.eq(answered & axi.bresp[ERROR_BIT]),
+            self.idle.eq(unanswered == 0),
+        ]
+        m.d.sync += unanswered.eq(unanswered + announced - answered)
+        with m.If(axi.awready):
+            m.d.sync += axi.awvalid.eq(0)
+        with m.If(announced):
+            m.d.sync += [
+                axi.awvalid.eq(1),
+                axi.awaddr.eq(bus_address(self.base, bursts.payload.address)),
+                axi.awlen.eq(bursts.payload.length),
+            ]
+        self._fill(m)
+        return m
+
+    def _fill(self, m):
+        axi, shape = self.axi, self.beats.payload.shape()
+        m.submodules.queue = queue = SyncFIFO(width=shape.size, depth=SKEW_BEATS)
+        leaving = shape(queue.r_data)
+        m.d.comb += [
+            queue.w_data.eq(self.beats.payload),
+            queue.w_en.eq(self.beats.valid),
+            self.beats.ready.eq(queue.w_rdy),
+            axi.wdata.eq(leaving.data),
+            axi.wstrb.eq(leaving.enabled.replicate(len(axi.wstrb))),
+            axi.wlast.eq(leaving.last),
+            axi.wvalid.eq(queue.r_rdy),
+            queue.r_en.eq(axi.wready),
+        ]
