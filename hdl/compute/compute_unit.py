@@ -37,6 +37,8 @@ class ComputeUnit(wiring.Component):
         boundary_cycles   from the last step of the instruction before to the last step of its own
                           first group, at least, where both drain; switch_cycles where their
                           operations differ
+        copy_cycles       from the last step of the first group of an instruction of each Operation
+                          that drains to the first step of the second one behind it, at least
 
     `done` pulses for each instruction, in order, when its last word lies in the scratchpad. Between
     sequencers and scratchpad all pipelines have fixed latency, with no back-pressure: the
@@ -96,6 +98,11 @@ class ComputeUnit(wiring.Component):
     @property
     def switch_cycles(self):
         return self.boundary_cycles + abs(self._mac_array.latency - self._vector_unit.latency)
+
+    @property
+    def copy_cycles(self):
+        arrays = self._mac_array, self._vector_unit
+        return tuple(ActivationReader.latency + array.latency - WriteInstruction.lead + 4 for array in arrays)
 
     @property
     def overhead_cycles(self):

@@ -132,11 +132,12 @@ class StepIssuer(wiring.Component):
     def _passes(self, m, adding, adds, kernel, residual):
         """The first step of a group, and those of its further passes."""
         kernel_begins, residual_begins = kernel.first[1:].all(), residual.first[1:].all()
+        carries_on = adds & ~self.instruction.residual_aligned
         first = Mux(adding, residual_begins & residual.first[0], kernel_begins & kernel.first[0] & ~adds)
         m.d.sync += [
             self.first.eq(first & ~self.instruction.continues),
             self.shift.eq(
-                Mux(adding, residual_begins & ~residual.first[0], kernel_begins & (adds | ~kernel.first[0]))
+                Mux(adding, residual_begins & ~residual.first[0], kernel_begins & (carries_on | ~kernel.first[0]))
             ),
         ]
 

@@ -1,133 +1,186 @@
-"""Random legal compute instructions, with maps laid out as a compiler would."""
+"""Random legal compute instructions, and when a unit that is never short of them performs their steps."""
 
-from dataclasses import dataclass
+import numpy as np
 
+from quantflow.emulator.scratchpads import EmulationError
 from quantflow.isa import Compute, Map, Operation, Position
 
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """A layer: what an instruction computes, before it has addresses."""
-
-    operation: Operation
-    kernel: tuple  # rows, columns
-    stride: int
-    pooled: bool  # 2x2 maximum behind it
-    padding: tuple  # above, left
-    outputs: tuple  # rows, columns
-    source: tuple  # rows, columns
-    blocks: tuple  # input, output
+HALF = 320  # words of each bank that instructions read in a sequence; the others are written
+DEPTHS = {"activation_depth": 2 * HALF, "weight_depth": 100, "parameter_depth": 12}
+ROW, BLOCK, PHASE = 24, 100, 6  # strides of all maps
+UNSIGNED_PARAMETERS = 6  # from this word on, greatest results are those of unsigned maps
+SMALLEST_GREATEST = 20
+ONE_GROUP = {"output_blocks": 1, "output_rows": 1, "output_groups": 1, "window_rows": 1, "window_columns": 1}
 
 
-def position(column, phases, pixels):
-    unit = column // phases
-    return Position(phase=column % phases, bank=unit % pixels, group=unit // pixels)
+class RandomCompute:
+    """Instructions that read in one half of the scratchpad, from word `source` on, and write in the other."""
+
+    def __init__(self, config, rng, *, source=0):
+        self.config, self.rng, self.source = config, rng, source
+
+    def number(self, low, high):
+        return int(self.rng.integers(low, high, endpoint=True))
+
+    def chance(self, probability):
+        return bool(self.rng.random() < probability)
+
+    def position(self, column, phases):
+        unit, phase = divmod(column, phases)
+        return Position(phase=phase, bank=unit % self.config.pixels, group=unit // self.config.pixels)
+
+    def map(self, address, phases):
+        address %= 1 << self.config.activation_address_bits
+        return Map(address=address, row_stride=ROW, block_stride=BLOCK, phase_stride=PHASE, phases=phases)
+
+    def make(self, *, wide=False, carried=False, **changes):
+        """`wide`: many groups of few steps. `carried`: a group that shares its sums with another instruction's."""
+        n = self.number
+        maximum = not carried and not wide and self.chance(0.25)
+        uniform = not maximum and self.chance(0.2)
+        pooled = not maximum and not carried and self.chance(0.4)
+        rows, columns = n(1, 3), n(1, 3 * self.config.pixels if wide else 5)
+        if carried:
+            rows, columns = 1, n(1, self.config.pixels)
+        unsigned = self.chance(0.5)
+        lowest = -(1 << (self.config.activation_bits - 1))
+        fields = {
+            "operation": Operation.MAXIMUM if maximum else Operation.CONVOLVE,
+            "uniform": int(uniform),
+            "least": n(0, SMALLEST_GREATEST) * n(0, 1) if unsigned else n(lowest, -1),
+            "dropped_bits": n(0, 3) * n(0, 1),
+            "output_blocks": n(1, 2),
+            "output_rows": rows,
+            "output_groups": -(-columns // self.config.pixels),
+            "output_columns": columns,
+            "window_rows": 2 if pooled else 1,
+            "passes": 1 if maximum else n(1, 2),
+            "input_blocks": 1 if maximum else n(1, 2),
+            "weight_address": n(0, 15),
+            "parameter_address": n(0, UNSIGNED_PARAMETERS - 2) + UNSIGNED_PARAMETERS * unsigned,
+        }
+        fields |= self._source(pooled, wide) | self._residual(maximum or uniform) | self._destination()
+        fields |= dict.fromkeys(("overlaps", "continues", "partial"), 0) | (ONE_GROUP if carried else {})
+        return Compute(wait=0, signal=0, **fields | changes)
+
+    def _source(self, pooled, wide):
+        n, phases = self.number, self.number(1, 3)
+        padding, stride, dilation = n(0, 2), n(1, 3), n(1, 2)
+        window_step = n(1, 2) if pooled else 0
+        return {
+            "source": self.map(self.source - padding * ROW, phases),
+            "source_unsigned": n(0, 1),
+            "rows": n(1, 4),
+            "columns": n(1, 5),
+            "columns_remainder": n(0, phases - 1),
+            "first_row": -padding,
+            "first": self.position(-n(0, 2), phases),
+            "window_columns": phases if pooled else 1,
+            "kernel_rows": 1 if wide else n(1, 3),
+            "kernel_columns": 1 if wide else n(1, 3),
+            "output_block_stride": BLOCK * n(0, 1),
+            "output_row_step": stride,
+            "output_row_stride": stride * ROW,
+            "window_row_step": window_step,
+            "window_row_stride": window_step * ROW,
+            "window_phase_step": int(pooled and phases > 1),
+            "kernel_row_step": dilation,
+            "kernel_row_stride": dilation * ROW,
+            "kernel_column_step": self.position(n(1, 2), phases),
+        }
+
+    def _residual(self, without):
+        n, phases = self.number, self.number(1, 2)
+        return {
+            "residual": self.map(self.source + n(0, 10), phases),
+            "residual_unsigned": n(0, 1),
+            "residual_aligned": n(0, 1),
+            "residual_passes": 0 if without else n(0, 2),
+            "residual_blocks": n(1, 2),
+            "residual_first": self.position(n(0, 2), phases),
+            "residual_output_block_stride": BLOCK * n(0, 1),
+        }
+
+    def _destination(self):
+        phases, drain = self.number(1, 2), self.config.drain_cycles
+        if self.config.requantizers > 1:
+            phases = min(phases, drain)  # the words of a drain cycle go to different banks
+        return {
+            "destination": self.map(HALF - self.source, phases),
+            "first_written": self.position(self.number(0, 2), phases),
+            "group_step": self.position(self.config.pixels, phases),
+            "word_step": self.position(drain, phases),
+            "pixel_step": self.position(1, phases),
+        }
+
+    def sequence(self, emulator, count):
+        """At least `count` instructions that the emulator has performed; some share their sums."""
+        done = []
+        while len(done) < count:
+            carried = self.chance(0.3)
+            done.append(self.performed(emulator, carried=carried, partial=int(carried), wide=self.chance(0.2)))
+            while carried:
+                carried = self.chance(0.4)
+                done.append(self.performed(emulator, carried=True, continues=1, partial=int(carried)))
+        return done
+
+    def performed(self, emulator, **kinds):
+        """One that the emulator finds no fault with."""
+        while True:
+            before = emulator.activations.copy(), emulator.accumulators.copy()
+            instruction = self.make(overlaps=self.number(0, 1), **kinds)
+            carried = instruction.partial or instruction.continues
+            if carried and steps_of(instruction) < self.config.drain_cycles:
+                continue
+            try:
+                emulator.execute(instruction)
+                return instruction
+            except EmulationError:  # sums too wide, or two words for one bank
+                emulator.activations[:], emulator.accumulators = before
 
 
-def map_words(rows, columns, blocks, phases, pixels):
-    """Strides (row, block, phase) of a map without gaps, and its size."""
-    phase_stride = -(-columns // (phases * pixels))
-    return (phases * phase_stride, rows * phases * phase_stride, phase_stride), (
-        blocks * rows * phases * phase_stride
-    )
+def steps_of(instruction):
+    """Steps of each group."""
+    kernel = instruction.kernel_rows * instruction.kernel_columns * instruction.input_blocks
+    return instruction.residual_passes * instruction.residual_blocks + instruction.passes * kernel
 
 
-def random_shape(rng, *, wide=False):
-    """`wide`: 1x1 kernels on several groups, whose drain takes longer than their steps."""
-    maximum = rng.random() < 0.25 and not wide
-    pooled = not maximum and rng.random() < 0.4
-    kernel = (1, 1) if wide else (3, 3) if maximum else tuple(int(n) for n in rng.integers(1, 4, 2))
-    stride = 2 if maximum else int(rng.integers(1, 4))
-    padding = tuple(int(rng.integers(0, side)) for side in kernel)
-    outputs = tuple(int(n) for n in rng.integers(1, 6, 2))
-    reach = [(n * (1 + pooled) - 1) * stride + k - p for n, k, p in zip(outputs, kernel, padding, strict=True)]
-    source = tuple(max(1, int(n - rng.integers(0, 3))) for n in reach)
-    blocks = tuple(int(n) for n in rng.integers(1, 4, 2))
-    return Shape(
-        operation=Operation.MAXIMUM if maximum else Operation.CONVOLVE,
-        kernel=kernel,
-        stride=stride,
-        pooled=pooled,
-        padding=padding,
-        outputs=outputs,
-        source=source,
-        blocks=(1, blocks[1]) if maximum else blocks,
-    )
-
-
-def place(rng, config, shape):
-    """An instruction for the layer, at random addresses; None where it does not fit."""
-    pixels = config.pixels
-    phases = shape.stride * (2 if shape.pooled else 1)
-    target_phases = int(rng.integers(1, 1 + (3 if config.requantizers == 1 else min(3, config.drain_cycles))))
-    source_blocks = shape.blocks[1 if shape.operation == Operation.MAXIMUM else 0]
-    source_strides, source_size = map_words(*shape.source, source_blocks, phases, pixels)
-    target_strides, target_size = map_words(*shape.outputs, shape.blocks[1], target_phases, pixels)
-    weights = shape.blocks[0] * shape.blocks[1] * shape.kernel[0] * shape.kernel[1]
-    spare = config.activation_depth - source_size - target_size
-    if spare < 0 or weights > config.weight_depth or phases >= 1 << config.phase_bits:
-        return None
-    start = int(rng.integers(0, spare + 1))
-    source, target = (start, start + source_size) if rng.random() < 0.5 else (start + target_size, start)
-    first = position(-shape.padding[1], phases, pixels)
-    words = 1 << config.activation_address_bits
-    window = 2 if shape.pooled else 1
-    return Compute(
-        wait=0,
-        signal=0,
-        operation=int(shape.operation),
-        relu=int(rng.integers(2)),
-        output_bits=int(rng.integers(2, config.activation_bits + 1)),
-        source=Map(
-            address=(source - shape.padding[0] * source_strides[0]) % words,
-            row_stride=source_strides[0],
-            block_stride=source_strides[1],
-            phase_stride=source_strides[2],
-            phases=phases,
-        ),
-        rows=shape.source[0],
-        columns=shape.source[1] // phases,
-        columns_remainder=shape.source[1] % phases,
-        first_row=-shape.padding[0],
-        first=first,
-        output_blocks=shape.blocks[1],
-        output_rows=shape.outputs[0],
-        output_groups=-(-shape.outputs[1] // pixels),
-        output_columns=shape.outputs[1],
-        window_rows=window,
-        window_columns=window,
-        kernel_rows=shape.kernel[0],
-        kernel_columns=shape.kernel[1],
-        input_blocks=shape.blocks[0],
-        output_row_step=phases,
-        output_row_stride=phases * source_strides[0],
-        window_row_step=shape.stride if shape.pooled else 0,
-        window_row_stride=shape.stride * source_strides[0] if shape.pooled else 0,
-        window_phase_step=shape.stride if shape.pooled else 0,
-        weight_address=int(rng.integers(0, config.weight_depth - weights + 1)),
-        parameter_address=int(rng.integers(0, config.parameter_depth - shape.blocks[1] + 1)),
-        destination=Map(
-            address=target,
-            row_stride=target_strides[0],
-            block_stride=target_strides[1],
-            phase_stride=target_strides[2],
-            phases=target_phases,
-        ),
-        group_step=position(pixels, target_phases, pixels),
-        word_step=position(config.drain_cycles, target_phases, pixels),
-    )
-
-
-def random_compute(rng, config, *, wide=False):
-    """A random legal instruction for the machine."""
-    while (instruction := place(rng, config, random_shape(rng, wide=wide))) is None:
-        pass
-    return instruction
-
-
-def array_cycles(instruction, config):
-    """Cycles of an instruction's groups, each max(steps, D)."""
+def groups_of(instruction):
     groups = instruction.output_blocks * instruction.output_rows * instruction.output_groups
-    groups *= instruction.window_rows * instruction.window_columns
-    steps = instruction.kernel_rows * instruction.kernel_columns * instruction.input_blocks
-    return groups * max(steps, config.drain_cycles)
+    return groups * instruction.window_rows * instruction.window_columns
+
+
+def done_times(instructions, config, unit):
+    """When each is done, the first being taken at 0 and all the others offered; `unit` has a ComputeUnit's facts."""
+    long_ago = -unit.wait_cycles - unit.switch_cycles
+    taken, last, drained, copied, times = 0, long_ago, long_ago, 0, []
+    between, operation = 0, instructions[0].operation
+    for instruction in instructions:
+        earliest = last if instruction.overlaps else max(last, drained + unit.wait_cycles - unit.overlap_cycles)
+        first = max(taken + unit.start_cycles, earliest + unit.overlap_cycles, copied)
+        taken = first - 1
+        steps = steps_of(instruction)
+        spacing = unit.switch_cycles if instruction.operation != operation else unit.boundary_cycles
+        end = first + steps - 1 if instruction.partial else max(first + steps - 1, drained + spacing)
+        copied = first
+        if not instruction.partial:
+            copied = max(first, between)
+            between = end + unit.copy_cycles[instruction.operation]
+            drained = end + (groups_of(instruction) - 1) * max(steps, config.drain_cycles)
+        last, operation = end if instruction.partial else drained, instruction.operation
+        times.append(last + unit.done_cycles)
+    return times
+
+
+def fill(emulator, rng):
+    """Random contents, with parameters as RandomCompute expects them."""
+    config = emulator.config
+    half = 1 << (config.activation_bits - 1)
+    emulator.activations[:] = rng.integers(-half, half, emulator.activations.shape)
+    limit = 1 << (config.weight_bits - 1)
+    emulator.weights[:] = rng.integers(-limit, limit, emulator.weights.shape)
+    emulator.bias[:] = rng.integers(-(1 << 13), 1 << 13, emulator.bias.shape)
+    emulator.shift[:] = rng.integers(-3, 16, emulator.shift.shape)
+    emulator.greatest[:] = rng.integers(SMALLEST_GREATEST, half, emulator.greatest.shape)
+    high = emulator.greatest[UNSIGNED_PARAMETERS:]
+    high[:] = np.where(rng.random(high.shape) < 0.5, 2 * half - 1, 2 * high)

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
 import cocotb
 import numpy as np
@@ -14,20 +15,22 @@ from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
 from hdl.compute.compute_unit import ComputeUnit
+from hdl.compute.instruction_check import GROUP_LOOPS, STEP_LOOPS
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
 from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
 from quantflow import isa
-from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.config import Config
 from quantflow.emulator import Emulator
 from quantflow.packing import parameter_records
 from sim.bench import run_bench
-from tests.hdl.random_compute import array_cycles, random_compute
+from tests.hdl.random_compute import DEPTHS, HALF, RandomCompute, done_times, fill, groups_of, steps_of
 
-INSTRUCTIONS, YIELDING_INSTRUCTIONS = 30, 4
+SEQUENCES, LENGTH, YIELDING_INSTRUCTIONS = 10, 8, 4
 IDLE_INPUTS = ("instructions__valid", "load_write__valid", "store_read__valid", "weight_write", "parameter_write")
 ERRORS = ("error_illegal", "error_address", "error_weight_address")
 OUTSIDE = ("instructions", "done", "busy", "step", *ERRORS)
+FACTS = ("start_cycles", "overlap_cycles", "wait_cycles", "done_cycles")
+FACTS += ("boundary_cycles", "switch_cycles", "copy_cycles", "overhead_cycles")
 
 
 class ComputeBench(wiring.Component):
@@ -46,8 +49,8 @@ class ComputeBench(wiring.Component):
         })
 
     @property
-    def overhead_cycles(self):
-        return self._unit.overhead_cycles
+    def facts(self):
+        return {name: getattr(self._unit, name) for name in FACTS}
 
     def elaborate(self, platform):
         m = Module()
@@ -91,7 +94,8 @@ class Driver:
     def __init__(self, dut, config, seed):
         self.dut, self.config = dut, config
         self.rng = np.random.default_rng(seed)
-        self.emulator = Emulator(config, np.zeros(0, np.uint8), (0, 0, 0))
+        self.facts = SimpleNamespace(**json.loads(os.environ["FACTS"]))
+        self.emulator = Emulator(config, np.zeros(0, np.uint8), (0, 0, 0, 0))
 
     async def reset(self):
         dut = self.dut
@@ -104,11 +108,8 @@ class Driver:
 
     async def fill(self):
         """Random contents in all scratchpads."""
-        config, emulator, rng = self.config, self.emulator, self.rng
-        emulator.activations[:] = self._random(emulator.activations.shape, config.activation_bits)
-        emulator.weights[:] = self._random(emulator.weights.shape, config.weight_bits)
-        emulator.bias[:] = self._random(emulator.bias.shape, 14)
-        emulator.shift[:] = rng.integers(-MAX_LEFT_SHIFT, 12, emulator.shift.shape)
+        config, emulator = self.config, self.emulator
+        fill(emulator, self.rng)
         self.dut.load_write__valid.value = 1
         for bank, address in np.ndindex(emulator.activations.shape[:2]):
             word = pack(emulator.activations[bank, address], config.activation_bits)
@@ -118,31 +119,41 @@ class Driver:
         self.dut.load_write__valid.value = 0
         for address, word in enumerate(emulator.weights):
             await self._write("weight_write", config.weight_address_bits, address, pack(word.flat, config.weight_bits))
-        for address, records in enumerate(parameter_records(emulator.bias, emulator.shift, config)):
+        for address, records in enumerate(
+            parameter_records(emulator.bias, emulator.shift, emulator.greatest, config)
+        ):
             word = pack(records.flat, 1)
             await self._write("parameter_write", config.parameter_address_bits, address, word)
-
-    def _random(self, shape, bits):
-        return self.rng.integers(-(1 << (bits - 1)), 1 << (bits - 1), shape)
 
     async def _write(self, port, address_bits, address, word):
         getattr(self.dut, port).value = 1 | address << 1 | word << (1 + address_bits)
         await RisingEdge(self.dut.clk)
         getattr(self.dut, port).value = 0
 
-    async def run(self, instruction):
-        """Cycles from the transfer to done, both included; and the number of steps."""
-        dut = self.dut
-        dut.instructions__payload.value = isa.encode(instruction, self.config)
-        dut.instructions__valid.value = 1
-        cycles = steps = 0
-        while True:
+    async def run(self, instructions, *, stall=0.0):
+        """Cycles from the first transfer to each `done`, and the number of steps.
+
+        An instruction is offered, after random `stall`s, as soon as the one before is taken.
+        """
+        dut, left, offered = self.dut, list(instructions), False
+        cycle, times, steps = None, [], 0
+        while len(times) < len(instructions):
+            if not offered and left and self.rng.random() >= stall:
+                dut.instructions__payload.value = isa.encode(left.pop(0), self.config)
+                offered = True
+            dut.instructions__valid.value = int(offered)
             await RisingEdge(dut.clk)
-            dut.instructions__valid.value = 0
-            cycles, steps = cycles + 1, steps + int(dut.step.value)
-            assert not int(dut.error_address.value) and not int(dut.error_illegal.value)
+            cycle = cycle if cycle is None else cycle + 1
+            if offered and int(dut.instructions__ready.value):
+                cycle, offered = cycle or 0, False
+            steps += int(dut.step.value)
+            faults = [name for name in ERRORS if int(getattr(dut, name).value)]
+            assert not faults, f"{faults} in {instructions}"
+            assert cycle is None or cycle < 100_000, instructions
             if int(dut.done.value):
-                return cycles, steps
+                times.append(cycle)
+                assert int(dut.busy.value)
+        return times, steps
 
     async def read(self, bank, address):
         dut = self.dut
@@ -186,47 +197,74 @@ async def started(dut, seed):
     return driver
 
 
-@cocotb.test(timeout_time=3, timeout_unit="ms")
+@cocotb.test(timeout_time=5, timeout_unit="ms")
 async def instructions_do_what_the_emulator_does(dut):
     driver = await started(dut, 1)
-    overhead = int(os.environ["OVERHEAD"])
-    for number in range(INSTRUCTIONS):
-        instruction = random_compute(driver.rng, driver.config, wide=number % 4 == 3)
-        driver.emulator.execute(instruction)
-        cycles, steps = await driver.run(instruction)
-        assert cycles == array_cycles(instruction, driver.config) + overhead, instruction
-        assert steps == array_cycles(instruction, replace(driver.config, requantizers=driver.config.pixels))
-        await driver.compare(instruction)
+    for number in range(SEQUENCES):
+        source = int(driver.rng.integers(2)) * HALF
+        instructions = RandomCompute(driver.config, driver.rng, source=source).sequence(driver.emulator, LENGTH)
+        stall = 0.0 if number % 2 else 0.9
+        times, steps = await driver.run(instructions, stall=stall)
+        assert stall or times == done_times(instructions, driver.config, driver.facts), instructions
+        assert steps == sum(groups_of(instruction) * steps_of(instruction) for instruction in instructions)
+        await driver.compare(instructions)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_later_instruction_reads_what_the_one_before_wrote(dut):
+    driver = await started(dut, 4)
+    for number in range(SEQUENCES):
+        source = (number % 2) * HALF
+        instructions = []
+        for start in (source, HALF - source, source):
+            random = RandomCompute(driver.config, driver.rng, source=start)
+            instruction = random.performed(driver.emulator, wide=True)
+            instructions.append(replace(instruction, overlaps=0))
+        times, _ = await driver.run(instructions)
+        assert times == done_times(instructions, driver.config, driver.facts), instructions
+        await driver.compare(instructions)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def a_reader_gets_every_fourth_cycle(dut):
     driver = await started(dut, 2)
     for _ in range(YIELDING_INSTRUCTIONS):
-        instruction = random_compute(driver.rng, driver.config)
         before = driver.emulator.activations.copy()
-        driver.emulator.execute(instruction)
+        instruction = RandomCompute(driver.config, driver.rng).performed(driver.emulator)
         unchanged = np.argwhere((before == driver.emulator.activations).all(axis=2)).tolist()
-        running = cocotb.start_soon(driver.run(instruction))
+        running = cocotb.start_soon(driver.run([instruction]))
         while not running.done():
             bank, address = unchanged[driver.rng.integers(len(unchanged))]
             assert await driver.read(bank, address) == before[bank, address].tolist()
-        cycles, _ = await running
-        assert cycles <= array_cycles(instruction, driver.config) * 4 / 3 + int(os.environ["OVERHEAD"]) + 1
+        (cycles,), _ = await running
+        undisturbed = done_times([instruction], driver.config, driver.facts)[0]
+        assert cycles <= (undisturbed - driver.facts.overhead_cycles) * 4 / 3 + driver.facts.overhead_cycles + 1
         await driver.compare(instruction)
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
 async def faults_are_reported_and_reset_clears_them(dut):
     driver = await started(dut, 3)
-    config = driver.config
-    good = random_compute(driver.rng, config, wide=True)
+    config, random = driver.config, RandomCompute(driver.config, driver.rng)
+    fields = {"operation": isa.Operation.CONVOLVE, "uniform": 0, "output_rows": 2, "residual_passes": 0}
+    good = random.make(wide=True, **fields)
+    group = {name: 1 for name in GROUP_LOOPS}
     beyond = config.activation_depth
     faults = [
         (replace(good, operation=3), "error_illegal"),
-        (replace(good, kernel_rows=0), "error_illegal"),
+        *((replace(good, **{name: 0}), "error_illegal") for name in (*GROUP_LOOPS, *STEP_LOOPS)),
+        (replace(good, source=replace(good.source, phases=0)), "error_illegal"),
         (replace(good, destination=replace(good.destination, phases=0)), "error_illegal"),
+        (replace(good, partial=1), "error_illegal"),
+        (replace(good, continues=1), "error_illegal"),
+        (replace(good, uniform=1, residual_passes=1, residual_blocks=1), "error_illegal"),
+        (replace(good, residual_passes=1, residual_blocks=0), "error_illegal"),
+        *(
+            (replace(good, **group, operation=isa.Operation.MAXIMUM, **{name: 1}), "error_illegal")
+            for name in ("partial", "continues", "residual_passes")
+        ),
         (replace(good, first_row=0, source=replace(good.source, address=beyond)), "error_address"),
+        (replace(good, residual_passes=1, residual=replace(good.residual, address=beyond)), "error_address"),
         (replace(good, destination=replace(good.destination, address=beyond)), "error_address"),
         (replace(good, weight_address=config.weight_depth), "error_weight_address"),
         (replace(good, parameter_address=config.parameter_depth), "error_weight_address"),
@@ -234,11 +272,12 @@ async def faults_are_reported_and_reset_clears_them(dut):
     if config.requantizers > 1:
         together = replace(good, output_columns=config.pixels, word_step=isa.Position(phase=0, bank=0, group=0))
         faults.append((together, "error_illegal"))
+    longest = done_times([good], config, driver.facts)[0] * 2
     for instruction, error in faults:
         dut.instructions__payload.value = isa.encode(instruction, config)
         dut.instructions__valid.value = 1
         seen = set()
-        for _ in range(array_cycles(good, config) + int(os.environ["OVERHEAD"])):
+        for _ in range(longest):
             await RisingEdge(dut.clk)
             dut.instructions__valid.value = 0
             seen |= {name for name in ERRORS if int(getattr(dut, name).value)}
@@ -246,22 +285,22 @@ async def faults_are_reported_and_reset_clears_them(dut):
         await driver.reset()
     # The faulty ones wrote here and there; what a clean start writes is the emulator's again.
     await driver.fill()
-    driver.emulator.execute(good)
+    good = [random.performed(driver.emulator) for _ in range(3)]
     await driver.run(good)
     await driver.compare(good)
 
 
 GRID = [
-    {"pixels": 5, "lanes": 4, "requantizers": 3},
-    {"pixels": 1, "lanes": 4},
-    {"pixels": 2, "lanes": 2, "port_bits": 32, "activation_bits": 16, "weight_bits": 4},
+    {"pixels": 7, "lanes": 4, "requantizers": 2},
+    {"pixels": 3, "lanes": 8, "requantizers": 3},
+    {"pixels": 1, "lanes": 4, "weight_bits": 4, "accumulator_bits": 32},
+    {"pixels": 2, "lanes": 2, "activation_bits": 16, "weight_bits": 4},
 ]
 
 
 @pytest.mark.parametrize("parameters", GRID, ids=lambda parameters: "-".join(map(str, parameters.values())))
 def test_compute_unit(parameters, tmp_path):
-    depths = {"activation_depth": 200, "weight_depth": 100, "parameter_depth": 5}
-    config = Config(**{"port_bits": 32, **depths, **parameters})
+    config = Config(**{"port_bits": 32, "accumulator_bits": 48, **DEPTHS, **parameters})
     bench = ComputeBench(config)
-    environment = {"CONFIG": json.dumps(asdict(config)), "OVERHEAD": str(bench.overhead_cycles)}
+    environment = {"CONFIG": json.dumps(asdict(config)), "FACTS": json.dumps(bench.facts)}
     run_bench(bench, __name__, tmp_path, environment=environment)
