@@ -15,6 +15,7 @@ opt_merge
 memory_collect
 opt_clean -purge
 attrmap -remove generator -remove top -remove src -remove amaranth.hierarchy -remove amaranth.decoding
+attrmap -remove unused_bits
 write_verilog -norename
 """
 

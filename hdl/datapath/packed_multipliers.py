@@ -1,6 +1,6 @@
 """Two products in each multiplier."""
 
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Const, Module, Signal, signed
 
 from hdl.datapath.multiplier_array import MultiplierArray
 from hdl.layouts import Vector, product_bits
@@ -26,39 +26,32 @@ class PackedMultipliers(MultiplierArray):
         m = Module()
         config, bits = self.config, product_bits(self.config)
         lanes, pairs = range(config.lanes), range(config.lanes // 2)
-        sum_rows = Vector(Vector(signed(2 * bits), config.lanes), config.pixels * len(pairs))
+        weights = Vector(Vector(signed(bits + config.weight_bits + 1), config.lanes), len(pairs))
+        rows = Vector(Vector(signed(2 * bits), config.lanes), config.pixels * len(pairs))
         activations = Signal.like(self.activations, name="registered_activations", reset_less=True)
-        packed = Signal(
-            Vector(Vector(signed(bits + config.weight_bits + 1), config.lanes), len(pairs)), reset_less=True
-        )
-        multiplied = Signal(sum_rows, reset_less=True)
-        sums = Signal(sum_rows, reset_less=True)
+        packed = Signal(weights, reset_less=True)
+        multiplied = Signal(rows, reset_less=True)
+        sums = Signal(rows, reset_less=True)
         # One assignment for all: much less Verilog than one per product.
         products = (activations[p][i] * packed[n][i] for p in range(config.pixels) for n in pairs for i in lanes)
+        half = 1 << (bits - 1)
         m.d.sync += [
             activations.eq(self.activations),
-            packed.eq(
-                Cat(self._pack(self.weights[2 * n][i], self.weights[2 * n + 1][i]) for n in pairs for i in lanes)
-            ),
+            packed.eq(Cat(self._pack(*self.weights[2 * n : 2 * n + 2], i) for n in pairs for i in lanes)),
             multiplied.eq(Cat(product[: 2 * bits] for product in products)),
-            sums.eq(Cat((value + (1 << (bits - 1)))[: 2 * bits] for row in multiplied for value in row)),
+            sums.eq(Cat((value + half)[: 2 * bits] for row in multiplied for value in row)),
         ]
-        halves = (self._lower, self._upper)
-        m.d.comb += self.products.eq(Cat(half(value) for row in sums for half in halves for value in row))
+        places = (slice(0, bits), slice(bits, 2 * bits))  # of the lower and of the upper product
+        split = Cat(value[place] for row in sums for place in places for value in row)
+        turned = self.products.shape().const([[-half] * config.lanes, [0] * config.lanes] * len(sums))
+        m.d.comb += self.products.eq(split ^ Const.cast(turned))
         return m
 
-    def _pack(self, lower, upper):
-        """`(upper << k) + lower`, added no further down than it has to be.
+    def _pack(self, lower, upper, i):
+        """`(upper[i] << k) + lower[i]`, added no further down than it has to be.
 
         A sum of all bits would be taken for the slice's own adder by Yosys, which then leaves all
         but one of the slices that share it without operands.
         """
-        sign = lower[-1]
-        return Cat(lower, sign.replicate(product_bits(self.config) - len(lower)), upper + sign.as_signed())
-
-    def _lower(self, sum_):
-        sign = product_bits(self.config) - 1
-        return Cat(sum_[:sign], ~sum_[sign])
-
-    def _upper(self, sum_):
-        return sum_[product_bits(self.config) :]
+        sign = lower[i][-1]
+        return Cat(lower[i], sign.replicate(product_bits(self.config) - len(lower[i])), upper[i] + sign.as_signed())
