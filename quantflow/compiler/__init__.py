@@ -1,83 +1,103 @@
 """The compiler: a tuned network and a configuration in, a `Deployment` out.
 
-    lower → fuse_pooling → fold_input → check_widths → place_maps, place_weights → Schedule → image
+lower → check_widths → choose_columns → place → Schedule → image
 """
 
+import numpy as np
+
 from quantflow.compiler.deployment import Deployment, Program, StageInfo
-from quantflow.compiler.image import ImageBuilder, parameter_bytes, program_bytes, weight_bytes
-from quantflow.compiler.lowering import fold_input, fuse_pooling, lower
-from quantflow.compiler.placement import place_maps, place_weights
-from quantflow.compiler.schedule import Placed, Schedule
+from quantflow.compiler.image import Image, program_bytes
+from quantflow.compiler.lowering import lower
+from quantflow.compiler.phases import choose_columns
+from quantflow.compiler.placement import place
+from quantflow.compiler.schedule import Options, Schedule
 from quantflow.compiler.transfer import Transfer
 from quantflow.compiler.widths import check_widths
 from quantflow.errors import UserError
 
-__all__ = ["Deployment", "Program", "StageInfo", "Transfer", "compile_network"]
+__all__ = ["Deployment", "Program", "StageInfo", "Transfer", "compile_network", "compile_stages"]
 
 
 def compile_network(quantized, config):
     """Compile a `QuantizedNetwork` for `config`; UserError names the layer or buffer that does not fit."""
-    stages = fuse_pooling(lower(quantized), config)
-    stages, fold = fold_input(stages, config)
-    check_widths(stages, quantized, config)
-    layouts = place_maps(stages, config)
-    chunks, resident = place_weights(stages, config)
-    placed = Placed(config=config, stages=stages, layouts=layouts, chunks=chunks)
-    builder = ImageBuilder()
-    for chunk in chunks:
-        stage = stages[chunk.stage]
-        placed.parameter_offsets.append(builder.append(parameter_bytes(chunk, stage, config)))
-        placed.weight_offsets.append(builder.append(weight_bytes(chunk, stage, config)))
-    programs = {}
-    for name, options in _variants(resident).items():
-        entries = Schedule(placed, **options).entries
-        instructions = tuple(entry.instruction() for entry in entries)
-        programs[name] = Program(
-            offset=builder.append(_encoded(instructions, entries, config)),
-            instructions=instructions,
-            labels=tuple(entry.label for entry in entries),
-            stages=tuple(entry.stage for entry in entries),
+    stages, maps, fold = lower(quantized, config)
+    network = quantized.network
+    shapes = {layer.name: layer.output_shape for layer in network.layers} | {network.input_name: network.input_shape}
+    ends = {"input": network.input_name, "output": network.layers[-1].name}
+    return compile_stages(stages, maps, config, **ends, fold=fold, shapes=shapes)
+
+
+def compile_stages(stages, maps, config, *, input, output, fold=None, shapes=None):
+    """Compile lowered stages, in a valid order.
+
+    `maps` are FeatureMaps by name, `input` and `output` name two of them; `shapes` are the [C, H, W] that the
+    network has, where a map lies in another one, and `fold` is what the host does to the input.
+    """
+    check_widths(stages, maps, config)
+    stages, maps, columns = choose_columns(stages, maps, config)
+    placement = place(stages, maps, columns, config, input=input, output=output)
+    image = Image(stages, config)
+
+    def transfer(name, fold=None):
+        return Transfer(
+            name=name,
+            format=maps[name].format,
+            shape=tuple((shapes or {}).get(name, maps[name].shape)),
+            memory_shape=tuple(maps[name].shape),
+            fold=fold,
+            layout=placement.layouts[name],
+            config=config,
         )
-    traces = [_transfer(quantized, stage.layers[-1], stage.output_shape, config) for stage in stages]
+
+    written = [stage.destination.map for stage in stages]
+    traced = [name for n, name in enumerate(written) if name not in written[n + 1 :]]
+    traces = [transfer(name) for name in traced]
+    offsets, end = {output: 0}, transfer(output).bytes
+    for trace in traces:
+        if trace.name not in offsets:
+            offsets[trace.name], end = end, end + trace.bytes
+    programs = {}
+    for name, options in _variants(placement.resident, offsets).items():
+        entries = Schedule(stages, maps, columns, placement, image, config, options).entries
+        programs[name] = _program(entries, image, config)
     return Deployment(
         config=config,
         stages=tuple(_info(stage, config) for stage in stages),
         programs=programs,
-        image=builder.finish(),
-        input=_transfer(quantized, quantized.network.input_name, stages[0].input_shape, config, fold),
-        output=traces[-1],
+        image=image.finish(),
+        input=transfer(input, fold),
+        output=transfer(output),
         traces=tuple(traces),
-        trace_offsets=tuple(sum(t.bytes for t in traces[:i]) for i in range(len(traces))),
+        trace_offsets=tuple(offsets[name] for name in traced),
+        work_bytes=placement.work_bytes,
     )
 
 
-def _variants(resident):
-    variants = {"cold": {"load_weights": True, "store_every_stage": False}}
+def _variants(resident, trace_offsets):
+    variants = {"cold": Options()}
     if resident:
-        variants["warm"] = {"load_weights": False, "store_every_stage": False}
-    return variants | {"trace": {"load_weights": True, "store_every_stage": True}}
+        variants["warm"] = Options(load_weights=False)
+    return variants | {"trace": Options(trace_offsets=trace_offsets)}
 
 
-def _encoded(instructions, entries, config):
-    for instruction, entry in zip(instructions, entries, strict=True):
-        try:
-            program_bytes([instruction], config)
-        except ValueError as error:
-            raise UserError(f"{entry.label} does not fit the instruction set: {error}") from None
-    return program_bytes(instructions, config)
-
-
-def _transfer(quantized, name, memory_shape, config, fold=None):
-    network = quantized.network
-    return Transfer(
-        name=name,
-        format=quantized.output_format(name),
-        shape=network.input_shape if name == network.input_name else network[name].output_shape,
-        memory_shape=memory_shape,
-        fold=fold,
-        lanes=config.lanes,
-        container_bits=config.activation_container_bits,
+def _program(entries, image, config):
+    instructions = tuple(entry.instruction() for entry in entries)
+    words = [_encoded(instruction, entry, config) for instruction, entry in zip(instructions, entries, strict=True)]
+    return Program(
+        offset=image.append(np.concatenate(words)),
+        instructions=instructions,
+        labels=tuple(entry.label for entry in entries),
+        stages=tuple(entry.stage for entry in entries),
+        causes=tuple(entry.cause for entry in entries),
+        beat_bytes=config.beat_bytes,
     )
+
+
+def _encoded(instruction, entry, config):
+    try:
+        return program_bytes([instruction], config)
+    except ValueError as error:
+        raise UserError(f"{entry.label} does not fit the instruction set: {error}") from None
 
 
 def _info(stage, config):

@@ -27,10 +27,21 @@ class Program:
     instructions: tuple
     labels: tuple[str, ...]  # what each instruction is for
     stages: tuple[int, ...]  # the stage that each instruction serves
+    causes: tuple[str, ...]  # what it moves: weights, parameters, input, output, maps in, maps out; "" for computing
+    beat_bytes: int
 
     @property
     def length(self):
         return len(self.instructions)
+
+    @property
+    def bytes_moved(self):
+        """Bytes by cause, of all loads and stores."""
+        moved = {}
+        for instruction, cause in zip(self.instructions, self.causes, strict=True):
+            if cause:
+                moved[cause] = moved.get(cause, 0) + instruction.beats * self.beat_bytes
+        return moved
 
     def listing(self):
         """Readable assembly."""
@@ -42,18 +53,19 @@ class Deployment:
     """A network compiled for one configuration.
 
     `programs`: `cold` reads everything from memory; `warm`, present where all weights fit the
-    scratchpads at once, finds them there; `trace` is `cold` storing every stage's output, at
+    scratchpads at once, finds them there; `trace` is `cold` that also stores every map, at
     `trace_offsets` in the output region, to find the stage that goes wrong.
     """
 
     config: Config
     stages: tuple[StageInfo, ...]
     programs: dict[str, Program]
-    image: np.ndarray = field(repr=False)  # uint8, the model region: programs, parameters, weights
+    image: np.ndarray = field(repr=False)  # uint8, the model region: parameters, weights, programs
     input: Transfer
     output: Transfer
-    traces: tuple[Transfer, ...]  # every stage's output
+    traces: tuple[Transfer, ...]  # every map that stages write, in the order in which they are complete
     trace_offsets: tuple[int, ...]  # byte offsets in the output region
+    work_bytes: int  # bytes of the work region: maps that do not stay on chip
 
     @property
     def macs(self):
@@ -62,4 +74,4 @@ class Deployment:
     @property
     def output_bytes(self):
         """Bytes of the output region, large enough for the trace program."""
-        return max(self.trace_offsets[-1] + self.traces[-1].bytes, self.output.bytes)
+        return max(offset + trace.bytes for offset, trace in zip(self.trace_offsets, self.traces, strict=True))

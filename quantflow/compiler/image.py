@@ -1,32 +1,22 @@
-"""The model's memory image: programs, then each chunk's parameters and weights."""
+"""The model's memory image: each stage's parameters and weights, then the programs."""
 
 import numpy as np
 
 from quantflow import isa, packing
-from quantflow.compiler.schedule import memory_width
+from quantflow.compiler.weights import memory_width
 
 ALIGNMENT = 128  # bytes; a whole number of beats of all ports of every machine
 
 
-def parameter_bytes(chunk, stage, config):
-    """Biases and shifts of a chunk's output blocks; channels that do not exist are zero."""
-    lanes = config.lanes
-    padding = (0, -len(stage.bias) % lanes)
-    bias = np.pad(stage.bias, padding).reshape(-1, lanes)
-    shift = np.pad(stage.shift, padding).reshape(-1, lanes)
-    part = slice(chunk.first_block, chunk.first_block + chunk.block_count)
-    return packing.pack_parameters(bias[part], shift[part], config)
+def parameter_bytes(stage, config):
+    """Biases, shifts and greatest results of a stage's output blocks."""
+    split = [np.reshape(numbers, (-1, config.lanes)) for numbers in (stage.bias, stage.shift, stage.greatest)]
+    return packing.pack_parameters(*split, config)
 
 
-def weight_bytes(chunk, stage, config):
-    """Weight words of a chunk in the order of the array's steps: [block][ky][kx][c] of [o][i]."""
-    lanes = config.lanes
-    outputs, inputs, rows, columns = stage.weight.shape
-    padded = np.pad(stage.weight, ((0, -outputs % lanes), (0, -inputs % lanes), (0, 0), (0, 0)))
-    split = padded.reshape(-1, lanes, padded.shape[1] // lanes, lanes, rows, columns)
-    part = split[chunk.first_block : chunk.first_block + chunk.block_count]
-    words = part.transpose(0, 4, 5, 2, 1, 3).reshape(-1, lanes * lanes)
-    return packing.pack_words(words, memory_width(stage, config))
+def weight_bytes(stage, config):
+    """Weight words of a stage in the order of the array's steps: [block][step] of [o][i]."""
+    return packing.pack_words(stage.words.reshape(-1, config.lanes**2), memory_width(stage, config))
 
 
 def program_bytes(instructions, config):
@@ -36,11 +26,17 @@ def program_bytes(instructions, config):
     return np.frombuffer(words, np.uint8)
 
 
-class ImageBuilder:
-    """Appends aligned sections and says where each begins."""
+class Image:
+    """Appends aligned sections and says where each begins; `parameters` and `weights` are offsets by stage."""
 
-    def __init__(self):
+    def __init__(self, stages, config):
         self.sections, self.size = [], 0
+        self.parameters, self.weights = [], []
+        nothing = np.zeros(0, np.uint8)
+        for stage in stages:
+            computes = stage.words is not None
+            self.parameters.append(self.append(parameter_bytes(stage, config) if computes else nothing))
+            self.weights.append(self.append(weight_bytes(stage, config) if computes else nothing))
 
     def append(self, data):
         """Byte offset of `data` in the image."""
@@ -49,9 +45,6 @@ class ImageBuilder:
         self.sections.append(padded)
         self.size += len(padded)
         return offset
-
-    def reserve(self, size):
-        return self.append(np.zeros(size, np.uint8))
 
     def finish(self):
         return np.concatenate(self.sections)

@@ -1,152 +1,239 @@
-"""Where feature maps and weights lie: scratchpad layouts, weight chunks, checked against depths."""
+"""Which maps stay on chip and where, which ones live in memory, and how each stage is tiled for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from quantflow.compiler.stage import blocks
+from quantflow.compiler.allocation import Item, allocate, free_intervals
+from quantflow.compiler.layouts import Layout, layout_of
+from quantflow.compiler.tiles import Plan, blocks_read, plan_stage, views
+from quantflow.compiler.weights import are_resident, pieces
 from quantflow.errors import UserError
-from quantflow.isa import Map, Operation, Position
+from quantflow.isa import Region
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """A feature map in the activation scratchpad: isa.Map with the map's own extents."""
+class Placement:
+    """Everything that has an address; maps are named."""
 
-    channels: int
-    height: int
-    width: int
-    phases: int
-    pixels: int
-    lanes: int
-    address: int = 0
-
-    @property
-    def blocks(self):
-        return blocks(self.channels, self.lanes)
+    layouts: dict[str, Layout]
+    addresses: dict[str, int]  # first word in the activation banks of the maps that stay on chip
+    regions: dict[str, tuple]  # (Region, byte offset) of the maps that live in memory, and of input and output
+    plans: tuple[Plan, ...]  # of each stage
+    input: str
+    output: str
+    resident: bool  # all weights and parameters stay on chip
+    work_bytes: int  # of Region.WORK
 
     @property
-    def groups(self):
-        """Words that one row takes in each bank, for each block and phase."""
-        units = -(-self.width // self.phases)
-        return -(-units // self.pixels)
-
-    @property
-    def row_words(self):
-        return self.blocks * self.phases * self.groups
-
-    @property
-    def words(self):
-        """Words of each bank that the map takes."""
-        return self.height * self.row_words
-
-    def map(self, config, row=0):
-        """The instruction's view, its address being that of `row`, which may lie outside."""
-        return Map(
-            address=(self.address + row * self.row_words) % (1 << config.activation_address_bits),
-            row_stride=self.row_words,
-            block_stride=self.phases * self.groups,
-            phase_stride=self.groups,
-            phases=self.phases,
-        )
-
-    def position(self, column):
-        """Mixed-radix digits of a column, which may be negative."""
-        unit, phase = divmod(column, self.phases)
-        group, bank = divmod(unit, self.pixels)
-        return Position(phase=phase, bank=bank, group=group)
-
-
-def place_maps(stages, config):
-    """Layouts of every stage's input, and of the last one's output.
-
-    Maps alternate between the two ends of the scratchpad, so that a stage's input and output are
-    there together. A map's phases are its reader's; the network's output has one.
-    """
-    shapes = [stage.input_shape for stage in stages] + [stages[-1].output_shape]
-    phases = [stage.phases for stage in stages] + [1]
-    layouts = []
-    for index, ((channels, height, width), count) in enumerate(zip(shapes, phases, strict=True)):
-        extents = {"channels": channels, "height": height, "width": width, "phases": count}
-        layout = Layout(pixels=config.pixels, lanes=config.lanes, **extents)
-        if index % 2:
-            extents["address"] = config.activation_depth - layout.words
-            layout = Layout(pixels=config.pixels, lanes=config.lanes, **extents)
-        layouts.append(layout)
-    for stage, source, destination in zip(stages, layouts, layouts[1:], strict=False):
-        needed = source.words + destination.words
-        if needed > config.activation_depth:
-            raise UserError(
-                f"layer {stage.name} does not fit: its input and output need {needed} words in each bank "
-                f"of the activation scratchpad, which has {config.activation_depth}"
-            )
-        _check_write_banks(stage, destination, config)
-    return layouts
-
-
-def _check_write_banks(stage, layout, config):
-    """The R words of a drain cycle must go to R different banks."""
-    apart = config.drain_cycles
-    if config.requantizers > 1 and layout.phases > apart:
-        raise UserError(
-            f"layer {stage.name}'s results are read with a column step of {layout.phases}, which needs "
-            f"pixels / requantizers of at least {layout.phases}; it is {apart} in this configuration"
-        )
+    def cycles(self):
+        return sum(plan.cycles for plan in self.plans)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chunk:
-    """Output-channel blocks of a stage whose weights are in the scratchpads together."""
+class _Problem:
+    """A network in the order of its stages, and when its maps live."""
 
-    stage: int
-    first_block: int
-    block_count: int
-    weight_address: int
-    parameter_address: int
-    reuses: bool  # the chunk before the last one lay there: wait until it has been used
+    stages: list
+    layouts: dict
+    lives: dict  # name to (first stage, last stage)
+    input: str
+    output: str
+    resident: bool
+    config: object
 
 
-def place_weights(stages, config):
-    """Chunks of all stages in the order they are loaded, and whether all stay resident.
+def place(stages, maps, columns, config, *, input, output):
+    """The Placement; maps move to memory one by one, cheapest first, until every stage fits.
 
-    Where the network's weights fit, each stage is one chunk and nothing is ever overwritten.
-    Otherwise chunks alternate between the scratchpads' halves: one is loaded while the other is
-    computed with.
+    `columns` are the phases of the maps, `input` and `output` name the network's. Raises UserError for the first layer that fits in no way.
     """
-    lanes = config.lanes
-    convolutions = [(i, stage) for i, stage in enumerate(stages) if stage.operation == Operation.CONVOLVE]
-    words = sum(stage.output_blocks(lanes) * stage.steps(lanes) for _, stage in convolutions)
-    parameters = sum(stage.output_blocks(lanes) for _, stage in convolutions)
-    resident = words <= config.weight_depth and parameters <= config.parameter_depth
-    chunks, weight_address, parameter_address = [], 0, 0
-    for index, stage in convolutions:
-        steps, total = stage.steps(lanes), stage.output_blocks(lanes)
-        size = total if resident else _half_blocks(stage, steps, config)
-        for first in range(0, total, size):
-            if not resident:
-                half = len(chunks) % 2
-                weight_address = half * (config.weight_depth // 2)
-                parameter_address = half * (config.parameter_depth // 2)
-            count = min(size, total - first)
-            chunks.append(
-                Chunk(
-                    stage=index,
-                    first_block=first,
-                    block_count=count,
-                    weight_address=weight_address,
-                    parameter_address=parameter_address,
-                    reuses=not resident and len(chunks) >= 2,
-                )
-            )
-            weight_address += count * steps
-            parameter_address += count
-    return chunks, resident
+    for stage in stages:
+        if stage.weight_words:
+            pieces(stage, config)
+    names = [name for name in maps if any(name == view.map for stage in stages for view in views(stage).values())]
+    problem = _Problem(
+        stages=stages,
+        layouts={name: layout_of(maps[name], columns.phases[name], config) for name in names},
+        lives={name: _life(stages, name) for name in names},
+        input=input,
+        output=output,
+        resident=are_resident(stages, config),
+        config=config,
+    )
+    spilled = frozenset()
+    found, failed = _attempt(problem, spilled)
+    while found is None:
+        choice = _cheapest(problem, spilled, failed)
+        if choice is None:
+            _refuse(problem, spilled, failed)
+        spilled |= {choice}
+        found, failed = _attempt(problem, spilled)
+    return _improved(problem, spilled, found)
 
 
-def _half_blocks(stage, steps, config):
-    """Output blocks whose weights fit one half of the scratchpads."""
-    half = config.weight_depth // 2
-    if steps > half:
-        raise UserError(
-            f"layer {stage.name} does not fit: one block of its output channels needs {steps} words in "
-            f"half of the weight scratchpad, which has {half}"
-        )
-    return max(1, min(half // steps, config.parameter_depth // 2))
+def _life(stages, name):
+    """First and last stage that has the map; the network's input is there from the beginning."""
+    using = [n for n, stage in enumerate(stages) if any(view.map == name for view in views(stage).values())]
+    return using[0], using[-1]
+
+
+def _bytes(problem, name):
+    """What it moves to keep a map in memory: written once and read by each reader, but for input and output."""
+    layout = problem.layouts[name]
+    readers = sum(
+        view.map == name for stage in problem.stages for role, view in views(stage).items() if role != "destination"
+    )
+    if name == problem.input:
+        readers -= 1
+    else:
+        readers += name != problem.output
+    return layout.words * readers
+
+
+def _may_spill(problem, name):
+    """Maps written in parts of their rows' columns stay on chip: memory holds whole rows."""
+    layout = problem.layouts[name]
+    for stage in problem.stages:
+        view = stage.destination
+        if view.map == name and (view.first_column or stage.output_shape[2] < layout.width):
+            return False
+    return True
+
+
+def _candidates(problem, spilled, failed):
+    """Maps on chip at one of the stages that do not fit."""
+    return [
+        name
+        for name, (first, last) in problem.lives.items()
+        if name not in spilled and any(first <= stage <= last for stage in failed) and _may_spill(problem, name)
+    ]
+
+
+def _cheapest(problem, spilled, failed):
+    """The map to move to memory next: one that lets most stages fit, at the cost of fewest words."""
+    candidates = _candidates(problem, spilled, failed)
+
+    def cost(name):
+        placement, still = _attempt(problem, spilled | {name})
+        left = 0 if placement is not None else len(still)
+        return left, _bytes(problem, name), -problem.layouts[name].words
+
+    return min(candidates, key=cost, default=None)
+
+
+def _improved(problem, spilled, found):
+    """Maps put back on chip, or moved to memory, one at a time while that saves cycles."""
+    for name in sorted(problem.layouts, key=lambda name: -_bytes(problem, name)):
+        if not spilled or not _may_spill(problem, name):
+            break
+        near = any(_overlap(problem.lives[name], problem.lives[other]) for other in spilled)
+        if not near:
+            continue
+        changed = spilled ^ {name}
+        better, _ = _attempt(problem, changed)
+        if better is not None and better.cycles < found.cycles:
+            spilled, found = changed, better
+    return found
+
+
+def _overlap(a, b):
+    return a[0] <= b[1] and b[0] <= a[1]
+
+
+def _attempt(problem, spilled):
+    """(Placement, ()) with these maps in memory, or (None, stages that do not fit)."""
+    config = problem.config
+    layouts = {
+        name: replace(layout, block_major=name in spilled and _is_written_in_parts(problem, name))
+        for name, layout in problem.layouts.items()
+    }
+    items = [
+        Item(key=name, words=layouts[name].words, first=first, last=last)
+        for name, (first, last) in problem.lives.items()
+        if name not in spilled
+    ]
+    too_many = [
+        n for n in range(len(problem.stages))
+        if sum(item.words for item in items if item.first <= n <= item.last) > config.activation_depth
+    ]  # fmt: skip
+    if too_many:
+        return None, too_many
+    addresses = allocate(items, config.activation_depth)
+    if addresses is None:
+        most = max(sum(i.words for i in items if i.first <= n <= i.last) for n in range(len(problem.stages)))
+        crowded = [
+            n for n in range(len(problem.stages))
+            if sum(item.words for item in items if item.first <= n <= item.last) == most
+        ]  # fmt: skip
+        return None, crowded
+    plans, failed = [], []
+    for number, stage in enumerate(problem.stages):
+        taken = [
+            (addresses[item.key], addresses[item.key] + item.words)
+            for item in items
+            if item.first <= number <= item.last
+        ]
+        holes = free_intervals(taken, config.activation_depth)
+        plan = plan_stage(stage, layouts, spilled, holes, problem.resident, config)
+        if plan is None:
+            failed.append(number)
+            continue
+        if plan.chunks_outside and stage.destination.map in spilled:
+            name = stage.destination.map
+            layouts[name] = replace(layouts[name], block_major=True)
+        plans.append(plan)
+    if failed:
+        return None, failed
+    regions, work_bytes = _memory(problem, spilled)
+    placement = Placement(
+        layouts=layouts,
+        addresses=addresses,
+        regions=regions,
+        plans=tuple(plans),
+        input=problem.input,
+        output=problem.output,
+        resident=problem.resident,
+        work_bytes=work_bytes,
+    )
+    return placement, ()
+
+
+def _is_written_in_parts(problem, name):
+    return any(
+        stage.destination.map == name and blocks_read(stage)["destination"][1] < problem.layouts[name].blocks
+        for stage in problem.stages
+    )
+
+
+def _memory(problem, spilled):
+    """(regions of the maps in memory, bytes of Region.WORK)."""
+    size = problem.config.bank_row_bytes
+    regions = {problem.input: (Region.INPUT, 0), problem.output: (Region.OUTPUT, 0)}
+    items = [
+        Item(key=name, words=problem.layouts[name].words, first=first, last=last)
+        for name, (first, last) in problem.lives.items()
+        if name in spilled and name not in regions
+    ]
+    offsets = allocate(items)
+    ends = [offsets[item.key] + item.words for item in items]
+    regions |= {name: (Region.WORK, offset * size) for name, offset in offsets.items()}
+    return regions, max(ends, default=0) * size
+
+
+def _refuse(problem, spilled, failed):
+    """Name the first stage that fits in no way, and what one row of its results needs."""
+    number = failed[0]
+    stage, needed = problem.stages[number], 0
+    for role, view in views(stage).items():
+        layout = problem.layouts[view.map]
+        if view.map not in spilled:
+            needed += layout.words
+            continue
+        rows = 1 if role != "source" else min(stage.input_shape[1], stage.window.extent[0])
+        needed += rows * layout.blocks * layout.line
+    for name, (first, last) in problem.lives.items():
+        if first <= number <= last and name not in spilled and name not in {v.map for v in views(stage).values()}:
+            needed += problem.layouts[name].words
+    raise UserError(
+        f"layer {stage.name} does not fit: what it reads and writes for one row needs {needed} words in each bank "
+        f"of the activation scratchpad, which has {problem.config.activation_depth}"
+    )

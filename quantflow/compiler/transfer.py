@@ -6,35 +6,37 @@ import numpy as np
 
 from quantflow import packing
 from quantflow.arithmetic import Format, quantize
+from quantflow.compiler.layouts import Layout
 from quantflow.compiler.lowering import Fold
-from quantflow.compiler.stage import blocks
+from quantflow.config import Config
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transfer:
-    """A feature map in memory: words [row][column][channel block] of `lanes` channels each."""
+    """A feature map in memory: rows of all banks, as they lie in the activation scratchpad."""
 
     name: str  # of the layer whose output it is, or of the network's input
     format: Format
     shape: tuple[int, int, int]  # [C, H, W] as the network has it
     memory_shape: tuple[int, int, int]  # [C, H, W] as it lies in memory
     fold: Fold | None
-    lanes: int
-    container_bits: int
+    layout: Layout
+    config: Config
 
     @property
     def bytes(self):
-        channels, height, width = self.memory_shape
-        return blocks(channels, self.lanes) * self.lanes * height * width * self.container_bits // 8
+        return self.layout.words * self.config.bank_row_bytes
 
     def pack(self, integers):
         """Integer map [C, H, W] to bytes (uint8 array)."""
         if integers.shape != self.shape:
             raise ValueError(f"{self.name} has the shape {self.shape}, not {integers.shape}")
-        maps = self.fold.apply(integers[None])[0] if self.fold else integers
-        channels = self.memory_shape[0]
-        filled = np.pad(maps, ((0, -channels % self.lanes), (0, 0), (0, 0)))
-        return packing.pack_words(filled.transpose(1, 2, 0).reshape(-1, self.lanes), self.container_bits)
+        maps = self.fold.apply(integers[None])[0] if self.fold else integers.reshape(self.memory_shape)
+        lanes = self.config.lanes
+        filled = np.pad(maps, ((0, -len(maps) % lanes), (0, 0), (0, 0)))
+        rows = np.zeros((self.layout.words, self.config.pixels, lanes), np.int32)
+        rows[self._places()] = filled.reshape(-1, lanes, *maps.shape[1:]).transpose(0, 2, 3, 1)
+        return packing.pack_bank_rows(rows, self.config)
 
     def pack_image(self, image):
         """Float image [C, H, W], quantized to the input's format, to bytes."""
@@ -42,9 +44,21 @@ class Transfer:
 
     def unpack(self, data):
         """Bytes to the integer map [C, H, W]; only for maps that are not folded."""
+        rows = packing.unpack_bank_rows(np.frombuffer(data, np.uint8), self.config)
+        words = rows[self._places()]  # [block, row, column, lane]
         channels, height, width = self.memory_shape
-        words = packing.unpack_words(np.frombuffer(data, np.uint8), self.container_bits, self.lanes)
-        return words.reshape(height, width, -1)[..., :channels].transpose(2, 0, 1)
+        maps = words.transpose(0, 3, 1, 2).reshape(-1, height, width)[:channels]
+        if not self.format.signed:
+            maps = maps & ((1 << self.format.bits) - 1)
+        return maps.reshape(self.shape)
+
+    def _places(self):
+        """Row of banks and bank of every word [block, row, column]."""
+        layout = self.layout
+        block, row, column = np.ix_(range(layout.blocks), range(layout.height), range(layout.width))
+        bank, address = (np.array(values) for values in zip(*map(layout.column, range(layout.width)), strict=True))
+        rows = block * layout.block_stride + row * layout.row_stride + address[column]
+        return rows, np.broadcast_to(bank[column], rows.shape)
 
     def to_json(self):
         return asdict(self)
@@ -53,4 +67,5 @@ class Transfer:
     def from_json(cls, values):
         fold = Fold(**values["fold"]) if values["fold"] else None
         shapes = {key: tuple(values[key]) for key in ("shape", "memory_shape")}
-        return cls(**{**values, **shapes, "format": Format(**values["format"]), "fold": fold})
+        parts = {"format": Format(**values["format"]), "layout": Layout(**values["layout"])}
+        return cls(**{**values, **shapes, **parts, "fold": fold, "config": Config(**values["config"])})
