@@ -13,8 +13,10 @@ def lower_concat(lowering, layer):
     """Copies into runs of whole blocks: from one part each, or from several parts that share a block."""
     config, network = lowering.config, lowering.network
     copied = [
-        part for part in parts(layer, lowering.layers, network) if not lowering.has_parent(part[0], layer.name)
-    ]  # fmt: skip
+        (name, first, stop)
+        for name, first, stop in parts(layer, lowering.layers, network)
+        if not lowering.is_direct(name, layer.name, first // config.lanes)
+    ]
     destination = lowering.written(layer.name)
     for first, stop, sharing in _runs(copied, config.lanes):
         stop = min(stop, layer.output_shape[0])
@@ -86,6 +88,6 @@ class _Run:
         taken = (channels >= first) & (channels < stop)
         shift = self.lowering.quantized.output_format(name).fl - self.format.fl
         raised = max(0, -MAX_LEFT_SHIFT - shift)
-        terms = selection(self.lowering.gather(name), np.where(taken, channels - first, -1), raised)
+        terms = selection(self.lowering.unpadded(name), np.where(taken, channels - first, -1), raised)
         self.filled |= taken
         return terms, np.full(len(channels), shift + raised), taken

@@ -72,6 +72,7 @@ def _foldable(stage, shape):
         and not stage.uniform
         and stage.block_step == 0
         and stage.source == View(map=stage.source.map)
+        and (stage.residual is None or stage.residual.view.map != stage.source.map)
         and stage.input_shape == shape
         and stage.window.dilation == (1, 1)
     )

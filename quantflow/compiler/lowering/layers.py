@@ -24,7 +24,8 @@ def lower_convolution(lowering, layer):
         terms = Terms(source=terms.source, channels=terms.channels, weight=weight, window=terms.window)
     residual = None
     if len(layer.inputs) > 1:
-        residual = _residual(lowering, layer.inputs[1], fl - quantized.output_format(layer.inputs[1]).fl)
+        exponents = fl - quantized.output_format(layer.inputs[1]).fl
+        residual = selection(lowering.unpadded(layer.inputs[1]), exponent=exponents)
     outputs = len(integers.bias)
     aligned = groups > 1 and outputs // groups % config.lanes == 0
     _append(
@@ -59,14 +60,6 @@ def _reads_flattened(lowering, layer):
     )
 
 
-def _residual(lowering, name, exponents):
-    """Terms of a map that is added, times 2**exponents: of one pixel, so its rows and columns have no padding."""
-    seen = lowering.gather(name)
-    if seen.rows.padded or seen.columns.padded:
-        seen = lowering.materialize(seen, name)
-    return selection(seen, exponent=exponents)
-
-
 def _append(lowering, layer, terms, residual, fl, *, bias=0, runs=()):
     """The stages of a layer whose sums lie at `fl`, requantized to its output's format."""
     format = lowering.quantized.output_format(layer.name)
@@ -92,7 +85,8 @@ def lower_add(lowering, layer):
     quantized = lowering.quantized
     fl = accumulator_fl(quantized, layer)
     finer, coarser = sorted(layer.inputs, key=lambda name: -quantized.output_format(name).fl)
-    residual = _residual(lowering, coarser, fl - quantized.output_format(coarser).fl)
+    exponent = fl - quantized.output_format(coarser).fl
+    residual = selection(lowering.unpadded(coarser), exponent=exponent)
     _append(lowering, layer, selection(lowering.gather(finer)), residual, fl)
 
 

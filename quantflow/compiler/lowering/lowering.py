@@ -47,15 +47,15 @@ class Lowering:
             self.add_map(view.map, self.shape(view.map), self.quantized.output_format(view.map))
         return view
 
-    def has_parent(self, name, concat):
-        """Whether the map of layer `name` is written straight into the Concat's."""
-        return name in self._parents and self._parents[name][0] == concat
+    def is_direct(self, name, concat, block):
+        """Whether the map of layer `name` is written straight into the Concat's, from this block on."""
+        return self._parents.get(name) == (concat, block)
 
     def gather(self, name):
         """What a reader of map `name` sees, through slices and paddings that have no map of their own."""
         layer = self.layers.get(name)
         if name in self._made or not isinstance(layer, Pad | Reshape | Slice):
-            return Gather.whole(name, self.shape(name))
+            return Gather.whole(name, self.shape_of_map(name))
         if isinstance(layer, Reshape):
             if layer.output_shape != layer.input_shape:
                 raise UserError(
@@ -68,6 +68,11 @@ class Lowering:
         if seen.empty:
             raise UserError(f"layer {name} has nothing but padding, which the machine does not support yet")
         return seen
+
+    def unpadded(self, name):
+        """As `gather`, of rows and columns without padding: a residual can have none."""
+        seen = self.gather(name)
+        return self.materialize(seen, name) if seen.rows.padded or seen.columns.padded else seen
 
     def materialize(self, gather, name):
         """A Gather of a whole map with the same contents: the layer `name` gets a map of its own, if need be."""
