@@ -34,6 +34,11 @@ class Queue:
         claim(m, f"{name}_gives_only_what_it_took", ~pop | (self.count != 0))
         claim(m, f"{name}_in_order", ~(self.following & pop & (self.ahead == 0)) | (word_out == self.followed))
 
+    def is_register(self, m, full, word):
+        """Claims that lead the induction: a word inside is in the register `word`, which is `full`."""
+        claim(m, f"{self.name}_level", self.count == full)
+        claim(m, f"{self.name}_place", ~self.following | (full & (self.ahead == 0) & (word == self.followed)))
+
     def kept_in(self, m, spec, *path):
         """Claims that lead the induction: the words inside are those of the SyncFIFO at `path` of `spec`."""
         row = spec.inside("consume", *path) + self.ahead

@@ -3,7 +3,7 @@
 import inspect
 from types import ModuleType
 
-from amaranth import Assert, Assume, Const, Elaboratable, Fragment, Module, ResetSignal, Signal, Value
+from amaranth import Assert, Assume, Cat, Const, Elaboratable, Fragment, Module, ResetSignal, Signal, Value
 from amaranth.asserts import AnySeq
 from amaranth.lib.wiring import In
 from amaranth.utils import ceil_log2
@@ -84,6 +84,13 @@ def delayed(m, value):
     before = Signal.like(value, name="before")
     m.d.sync += before.eq(value)
     return before
+
+
+def stays_until_taken(m, name, valid, ready, *payload):
+    """What is offered stays offered, and what it is, until it is taken."""
+    payload = Cat(payload)
+    waited, before = delayed(m, valid & ~ready), delayed(m, payload)
+    claim(m, f"{name}_stays_until_taken", ~waited | (valid & (payload == before)))
 
 
 def mutated(component, old, new):
