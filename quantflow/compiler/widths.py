@@ -27,7 +27,9 @@ def check_widths(stages, maps, config):
                     f"the machine shifts by {-MAX_LEFT_SHIFT} to {config.accumulator_bits - 1}"
                 )
         if stage.dropped_bits > MAX_DROPPED_BITS:
-            raise UserError(f"{where} clears {stage.dropped_bits} bits of its sums; the machine clears {MAX_DROPPED_BITS}")
+            raise UserError(
+                f"{where} clears {stage.dropped_bits} bits of its sums; the machine clears {MAX_DROPPED_BITS}"
+            )
 
 
 def _check(where, what, needed, available):

@@ -51,7 +51,9 @@ def _taps(stage, source, block, config, fill):
     channels = (stage.source.first_block + block * stage.block_step) * config.lanes
     _, height, width = stage.input_shape
     row, column = stage.source.first_row, stage.source.first_column
-    part = source[:, channels : channels + stage.input_blocks * config.lanes, row : row + height, column : column + width]
+    part = source[
+        :, channels : channels + stage.input_blocks * config.lanes, row : row + height, column : column + width
+    ]
     assert part.shape[1:] == (stage.input_blocks * config.lanes, height, width), stage.name
     window = stage.window
     top, left, bottom, right = window.padding

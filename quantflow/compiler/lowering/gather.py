@@ -91,9 +91,7 @@ class Gather:
     def pad(self, layer):
         """Through a Pad with zeros."""
         channels = np.pad(self.channels, (layer.before[0], layer.after[0]), constant_values=-1)
-        rows, columns = (
-            axis.pad(layer.before[n], layer.after[n]) for n, axis in ((1, self.rows), (2, self.columns))
-        )
+        rows, columns = (axis.pad(layer.before[n], layer.after[n]) for n, axis in ((1, self.rows), (2, self.columns)))
         return replace(self, channels=channels, rows=rows, columns=columns)
 
     def first_block(self, lanes):
@@ -109,9 +107,7 @@ def placed(window, rows, columns, output_shape, first=(0, 0)):
     Returns the part's first row and column, its rows and columns, and the Window, of which results from
     `first` on are wanted, as many as `output_shape` [C, H, W] has.
     """
-    axes = [
-        _placed_axis(axis, window, n, first[n], output_shape[1 + n]) for n, axis in enumerate((rows, columns))
-    ]
+    axes = [_placed_axis(axis, window, n, first[n], output_shape[1 + n]) for n, axis in enumerate((rows, columns))]
     starts, sizes, before, after, strides, dilations = zip(*axes, strict=True)
     moved = Window(kernel=window.kernel, stride=strides, padding=(*before, *after), dilation=dilations)
     return starts, sizes, moved

@@ -101,7 +101,9 @@ def _cuts(lowering, work, runs):
     costs = []
     for sizes in choices:
         stops = np.cumsum(sizes)
-        costs.append(sum(_steps(lowering, work, int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True)))
+        costs.append(
+            sum(_steps(lowering, work, int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True))
+        )
     best = min(range(len(choices)), key=lambda n: costs[n])
     if costs[best] > WORTH * costs[0]:
         best = 0

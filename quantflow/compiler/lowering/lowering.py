@@ -99,4 +99,6 @@ def selection(gather, channels=None, exponent=0):
     channels = np.arange(gather.shape[0]) if channels is None else channels
     weight = np.broadcast_to(np.int64(1) << np.asarray(exponent, np.int64), (len(channels),))
     weight = np.where(channels >= 0, weight, 0)
-    return Terms(source=gather, channels=channels[:, None], weight=weight[:, None, None, None], window=Window(kernel=(1, 1)))
+    return Terms(
+        source=gather, channels=channels[:, None], weight=weight[:, None, None, None], window=Window(kernel=(1, 1))
+    )

@@ -20,8 +20,8 @@ def aligned(lowering, name, *, zeros=True):
 
 
 def lower_max_pool(lowering, layer):
-    """One stage. Zeros around a map without negative values are not read: results are at least 0 all the same."""
-    positive = _never_negative(lowering, lowering.gather(layer.inputs[0]).map)
+    """One stage. Zeros that a Pad puts around a map without negative values are not read: no result is below 0."""
+    positive = never_negative(lowering, lowering.gather(layer.inputs[0]).map)
     seen = aligned(lowering, layer.inputs[0], zeros=positive)
     view, format = lowering.view(seen.map), lowering.quantized.output_format(layer.name)
     starts, sizes, window = placed(layer.window, seen.rows, seen.columns, layer.output_shape)
@@ -42,12 +42,13 @@ def lower_max_pool(lowering, layer):
             input_blocks=1,
             output_blocks=blocks(seen.shape[0], lowering.config.lanes),
             block_step=1,
-            least=0 if positive else format.min,
+            least=0 if seen.rows.padded or seen.columns.padded else format.min,
         )
     )
 
 
-def _never_negative(lowering, name):
+def never_negative(lowering, name):
+    """Whether the map of a layer or of the network's input is known to hold nothing below 0."""
     layer = lowering.layers.get(name)
     rectified = isinstance(layer, Rectified) and layer.relu
     return rectified or not lowering.quantized.output_format(name).signed
