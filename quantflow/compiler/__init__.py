@@ -5,8 +5,9 @@ lower → check_widths → choose_columns → place → Schedule → image
 
 import numpy as np
 
+from quantflow import isa
 from quantflow.compiler.deployment import Deployment, Program, StageInfo
-from quantflow.compiler.image import Image, program_bytes
+from quantflow.compiler.image import Image
 from quantflow.compiler.lowering import lower
 from quantflow.compiler.phases import choose_columns
 from quantflow.compiler.placement import place
@@ -81,11 +82,11 @@ def _variants(resident, trace_offsets):
 
 
 def _program(entries, image, config):
-    instructions = tuple(entry.instruction() for entry in entries)
-    words = [_encoded(instruction, entry, config) for instruction, entry in zip(instructions, entries, strict=True)]
+    size = isa.instruction_bits(config) // 8
+    words = b"".join(_encoded(entry, config).to_bytes(size, "little") for entry in entries)
     return Program(
-        offset=image.append(np.concatenate(words)),
-        instructions=instructions,
+        offset=image.append(np.frombuffer(words, np.uint8)),
+        instructions=tuple(entry.instruction() for entry in entries),
         labels=tuple(entry.label for entry in entries),
         stages=tuple(entry.stage for entry in entries),
         causes=tuple(entry.cause for entry in entries),
@@ -93,9 +94,9 @@ def _program(entries, image, config):
     )
 
 
-def _encoded(instruction, entry, config):
+def _encoded(entry, config):
     try:
-        return program_bytes([instruction], config)
+        return isa.encode(entry.instruction(), config)
     except ValueError as error:
         raise UserError(f"{entry.label} does not fit the instruction set: {error}") from None
 

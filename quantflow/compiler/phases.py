@@ -63,7 +63,7 @@ def _solve(stages, maps, config):
             interleave[index] = k
             phases.update(wanted)
         if not changed:
-            changed = _separate_banks(stages, maps, phases, interleave, config)
+            changed = _separate_banks(stages, phases, interleave, config)
     return Columns(phases=phases, interleave=tuple(interleave))
 
 
@@ -86,29 +86,41 @@ def _refuse_step(stage, config):
     step = max(step for _, step in _steps(stage))
     if step >= 1 << config.phase_bits:
         raise UserError(
-            f"layer {stage.name} reads every {step}th column, fused pooling included; "
+            f"layer {stage.name} reads every {_ordinal(step)} column, fused pooling included; "
             f"layouts have at most {(1 << config.phase_bits) - 1} phases"
         )
 
 
-def _separate_banks(stages, maps, phases, interleave, config):
-    """Raise a stage's k where words of one drain cycle would meet in a bank; whether one was raised."""
+def _separate_banks(stages, phases, interleave, config):
+    """Raise a stage's k, or its results' phases, where words of one drain cycle would meet in a bank.
+
+    Returns whether something was raised.
+    """
+    limit = (1 << config.phase_bits) - 1
     for index, stage in enumerate(stages):
-        target = phases[stage.destination.map]
-        if _banks_differ(stage, target, interleave[index], config):
+        k, target = interleave[index], phases[stage.destination.map]
+        if _banks_differ(stage, target, k, config):
             continue
-        most = ((1 << config.phase_bits) - 1) // max(step for _, step in _steps(stage))
-        for k in range(2 * interleave[index], most + 1, interleave[index]):
-            if _banks_differ(stage, target, k, config):
-                interleave[index] = k
+        most = limit // max(step for _, step in _steps(stage))
+        for raised in range(2 * k, most + 1, k):
+            if _banks_differ(stage, target, raised, config):
+                interleave[index] = raised
                 for name, step in _steps(stage):
-                    phases[name] = lcm(phases[name], k * step)
+                    phases[name] = lcm(phases[name], raised * step)
+                return True
+        for raised in range(2 * target, limit + 1, target):
+            if _banks_differ(stage, raised, k, config):
+                phases[stage.destination.map] = raised
                 return True
         raise UserError(
-            f"layer {stage.name}'s results are read with a column step of {target}, which needs "
-            f"pixels / requantizers of at least {target}; it is {config.drain_cycles} in this configuration"
+            f"layer {stage.name} writes every {_ordinal(k)} column of a map in {target} phases, which puts words of "
+            f"one cycle into one bank; fewer requantizers than {config.requantizers} would do it"
         )
     return False
+
+
+def _ordinal(number):
+    return {1: "1st", 2: "2nd", 3: "3rd"}.get(number, f"{number}th")
 
 
 def _banks_differ(stage, phases, k, config):
