@@ -1,0 +1,44 @@
+"""The packing of two products, in numpy, bit by bit and for every operand and every pair of weights."""
+
+import numpy as np
+import pytest
+
+from quantflow.config import MULTIPLIER_BITS, Config
+
+CONFIGS = {
+    "8 and 8 bits": Config(pixels=1, lanes=4, port_bits=32, products_per_dsp=2),
+    "10 and 6 bits": Config(pixels=1, lanes=4, activation_bits=10, weight_bits=6, port_bits=32, products_per_dsp=2),
+    "16 and 4 bits": Config(pixels=1, lanes=4, activation_bits=16, weight_bits=4, port_bits=32, products_per_dsp=2),
+}
+
+
+def wrap(values, bits):
+    """Integers modulo 2**bits, signed."""
+    return (values + (1 << (bits - 1))) % (1 << bits) - (1 << (bits - 1))
+
+
+def packed_products(operand, lower, upper, config):
+    """Both products by the acts of hdl.datapath.packed_multipliers on words of their widths."""
+    bits, weight_bits = config.activation_bits + config.weight_bits, config.weight_bits
+    packed_bits, half = bits + weight_bits + 1, 1 << (bits - 1)
+    sign = lower < 0
+    field = (lower & ((1 << weight_bits) - 1)) | np.where(sign, ((1 << bits) - 1) & -(1 << weight_bits), 0)
+    packed = field | (upper - sign) << bits
+    assert packed_bits <= MULTIPLIER_BITS
+    np.testing.assert_array_equal(packed, wrap(packed, packed_bits))
+    sums = wrap(packed * operand, 2 * bits) + half
+    return wrap((sums & ((1 << bits) - 1)) ^ half, bits), wrap(sums >> bits, bits)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_product(name):
+    config = CONFIGS[name]
+    weights = np.arange(-(1 << (config.weight_bits - 1)), 1 << (config.weight_bits - 1))
+    lower, upper = weights[:, None], weights[None, :]
+    operands = np.arange(-(1 << (config.activation_bits - 1)), 1 << config.activation_bits)
+    most = max(1, (1 << 22) // weights.size**2)
+    for chunk in np.array_split(operands, -(-operands.size // most)):
+        chunk = chunk[:, None, None]
+        below, above = packed_products(chunk, lower, upper, config)
+        np.testing.assert_array_equal(below, np.broadcast_to(chunk * lower, below.shape))
+        np.testing.assert_array_equal(above, np.broadcast_to(chunk * upper, above.shape))
