@@ -27,8 +27,8 @@ class ComputeUnit(wiring.Component):
 
     Three instructions may be under way: one being read, one that waits to be drained, one being
     written. A group of P pixels takes max(steps, D) cycles, where D = ceil(P / R) and steps =
-    residual_passes * residual_blocks + passes * kernel_rows * kernel_columns * input_blocks; more
-    while `yield_read` takes cycles away. An instruction adds
+    residual_passes * residual_blocks + passes * kernel_rows * kernel_columns * input_blocks. An
+    instruction adds
 
         start_cycles      from its transfer, which is 0, to its first step where nothing runs
         done_cycles       from its last step, which is 0, to `done`
@@ -45,9 +45,9 @@ class ComputeUnit(wiring.Component):
     scratchpads must answer in one cycle, every time.
 
     Ports: instructions In(stream of isa.Compute); done, busy, step Out(1); error_illegal,
-    error_address, error_weight_address Out(1), pulses; yield_read In(1), set while somebody waits
-    for a cycle without `read_enable`; read_enable, read_addresses Out, read_data In, writes Out: the activation
-    scratchpad; weight_address, parameter_address Out, weight_data, parameter_data In: the others.
+    error_address, error_weight_address Out(1), pulses; read_enable, read_addresses Out,
+    read_data In, writes Out: the activation scratchpad; weight_address, parameter_address Out,
+    weight_data, parameter_data In: the others.
     """
 
     start_cycles = ComputeControl.latency + 1
@@ -57,24 +57,25 @@ class ComputeUnit(wiring.Component):
         self.config = config
         self._mac_array, self._vector_unit = MacArray(config), VectorUnit(config)
         self._write_back = WriteBack(config)
-        super().__init__({
-            "instructions": In(stream.Signature(struct_layout(isa.Compute, config))),
-            "done": Out(1),
-            "busy": Out(1),
-            "step": Out(1),
-            "error_illegal": Out(1),
-            "error_address": Out(1),
-            "error_weight_address": Out(1),
-            "yield_read": In(1),
-            "read_enable": Out(1),
-            "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
-            "read_data": In(Vector(activation_word(config), config.pixels)),
-            "writes": Out(Vector(write_layout(config), config.pixels)),
-            "weight_address": Out(config.weight_address_bits),
-            "weight_data": In(weight_word(config)),
-            "parameter_address": Out(config.parameter_address_bits),
-            "parameter_data": In(parameter_word(config)),
-        })
+        super().__init__(
+            {
+                "instructions": In(stream.Signature(struct_layout(isa.Compute, config))),
+                "done": Out(1),
+                "busy": Out(1),
+                "step": Out(1),
+                "error_illegal": Out(1),
+                "error_address": Out(1),
+                "error_weight_address": Out(1),
+                "read_enable": Out(1),
+                "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
+                "read_data": In(Vector(activation_word(config), config.pixels)),
+                "writes": Out(Vector(write_layout(config), config.pixels)),
+                "weight_address": Out(config.weight_address_bits),
+                "weight_data": In(weight_word(config)),
+                "parameter_address": Out(config.parameter_address_bits),
+                "parameter_data": In(parameter_word(config)),
+            }
+        )
 
     @property
     def done_cycles(self):
@@ -137,7 +138,6 @@ class ComputeUnit(wiring.Component):
             write_instruction.reading.eq(control.reading),
             write_instruction.begin.eq(control.start),
             sequencer.start.eq(control.start),
-            sequencer.yield_read.eq(self.yield_read),
             write_sequencer.start.eq(write_instruction.start),
             reader.operand.eq(sequencer.operand),
             reader.read_data.eq(self.read_data),

@@ -25,28 +25,32 @@ COLUMN_LEVELS = (ReadLevel.OUTPUT_GROUP, ReadLevel.WINDOW_COLUMN, ReadLevel.KERN
 
 def marks_layout():
     """What the array has to know of a step beside its operands."""
-    return data.StructLayout({
-        "valid": 1,
-        "first": 1,  # the sums begin anew
-        "shift": 1,  # the sums so far move left by config.pass_shift
-        "last": 1,  # the sums behind this step are drained
-        "initial": 1,  # as `last`, and they are the instruction's first
-        "unsigned": 1,  # the activations are unsigned numbers
-        "maximum": 1,  # the step is the vector unit's
-    })
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "first": 1,  # the sums begin anew
+            "shift": 1,  # the sums so far move left by config.pass_shift
+            "last": 1,  # the sums behind this step are drained
+            "initial": 1,  # as `last`, and they are the instruction's first
+            "unsigned": 1,  # the activations are unsigned numbers
+            "maximum": 1,  # the step is the vector unit's
+        }
+    )
 
 
 def step_layout(config):
     """One step of the array: where its activations and its weight word lie."""
-    return data.StructLayout({
-        "marks": marks_layout(),
-        "residual": 1,  # read from the residual map, not from the source
-        "row": signed(config.extent_bits + 2),  # row of the source, negative above the map
-        "row_address": config.activation_address_bits,  # of that row's word in phase 0 and group 0
-        "position": position_layout(config),  # column of pixel 0
-        "columns_left": signed(config.extent_bits + 2),  # columns written from pixel 0 to the end of the row
-        "weight_address": config.weight_address_bits,
-    })
+    return data.StructLayout(
+        {
+            "marks": marks_layout(),
+            "residual": 1,  # read from the residual map, not from the source
+            "row": signed(config.extent_bits + 2),  # row of the source, negative above the map
+            "row_address": config.activation_address_bits,  # of that row's word in phase 0 and group 0
+            "position": position_layout(config),  # column of pixel 0
+            "columns_left": signed(config.extent_bits + 2),  # columns written from pixel 0 to the end of the row
+            "weight_address": config.weight_address_bits,
+        }
+    )
 
 
 class ReadSequencer(wiring.Component):
@@ -58,8 +62,8 @@ class ReadSequencer(wiring.Component):
     on both sides: what exists is not decided here. `error_weight_address` pulses where a
     convolution's weight word does not exist.
 
-    Ports: instruction In(isa.Compute), constant from `start` to the cycle behind `final`; start,
-    yield_read In(1); running, step, final Out(1); operand Out(step_layout); error_weight_address
+    Ports: instruction In(isa.Compute), constant from `start` to the cycle behind `final`; start
+    In(1); running, step, final Out(1); operand Out(step_layout); error_weight_address
     Out(1). Spacing of groups: see StepIssuer.
     """
 
@@ -68,16 +72,17 @@ class ReadSequencer(wiring.Component):
     def __init__(self, config, *, boundary_cycles, switch_cycles):
         self.config = config
         self._issuer = StepIssuer(config, boundary_cycles=boundary_cycles, switch_cycles=switch_cycles)
-        super().__init__({
-            "instruction": In(struct_layout(isa.Compute, config)),
-            "start": In(1),
-            "yield_read": In(1),
-            "running": Out(1),
-            "step": Out(1),
-            "final": Out(1),
-            "operand": Out(step_layout(config)),
-            "error_weight_address": Out(1),
-        })
+        super().__init__(
+            {
+                "instruction": In(struct_layout(isa.Compute, config)),
+                "start": In(1),
+                "running": Out(1),
+                "step": Out(1),
+                "final": Out(1),
+                "operand": Out(step_layout(config)),
+                "error_weight_address": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -87,12 +92,9 @@ class ReadSequencer(wiring.Component):
         m.d.comb += [
             issuer.instruction.eq(instruction),
             issuer.start.eq(self.start),
-            issuer.yield_read.eq(self.yield_read),
             *(getattr(self, name).eq(getattr(issuer, name)) for name in ("running", "step", "final")),
             *(operand.marks[name].eq(getattr(issuer, name)) for name in ("valid", "first", "shift", "last", "initial")),
-            operand.marks.unsigned.eq(
-                Mux(issuer.residual, instruction.residual_unsigned, instruction.source_unsigned)
-            ),
+            operand.marks.unsigned.eq(Mux(issuer.residual, instruction.residual_unsigned, instruction.source_unsigned)),
             operand.marks.maximum.eq(instruction.operation == isa.Operation.MAXIMUM),
             operand.residual.eq(issuer.residual),
             operand.columns_left.eq(residual.columns_left),

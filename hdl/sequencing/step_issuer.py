@@ -11,8 +11,6 @@ from hdl.sequencing.countdown import Countdown
 from hdl.sequencing.loop_nest import LoopNest
 from quantflow import isa
 
-YIELD_PERIOD = 4  # one read cycle in so many is left to whoever waits for one
-
 
 class ReadLevel(IntEnum):
     """The loops of a compute instruction as its source is read, outermost first."""
@@ -44,12 +42,11 @@ class StepIssuer(wiring.Component):
     """Walks the read loops of `isa.Compute` at one step per cycle: the groups, and in each of them the
     residual's steps, then the kernel's.
 
-    Held back in three cases only, for groups whose sums are drained. A group's last step comes at
-    least D = `config.drain_cycles` cycles behind the last step of the group before it, so that the
-    drain bank is free; `boundary_cycles` where that group belongs to the instruction before, and
-    `switch_cycles`, which is no less, where that had another operation, so that its words have
-    left everything that follows the write side's instruction. While `yield_read` is set, one
-    cycle in `YIELD_PERIOD` has no step.
+    Held back only where sums are drained: a group's last step comes at least D =
+    `config.drain_cycles` cycles behind the last step of the group before it, so that the drain bank
+    is free; `boundary_cycles` where that group belongs to the instruction before, and
+    `switch_cycles`, which is no less, where that had another operation, so that its words have left
+    everything that follows the write side's instruction.
 
     `start` begins a walk: two cycles behind the last one's `final` at the earliest. `step` and
     `final`, the instruction's last step, tell of a step in its own cycle. All about a step comes
@@ -59,7 +56,7 @@ class StepIssuer(wiring.Component):
     `advance` and `residual_advance` towards the step behind it, of the source's walk and the
     residual's. Knows no addresses.
 
-    Ports: instruction In(isa.Compute), constant from `start` to `final`; start, yield_read In(1);
+    Ports: instruction In(isa.Compute), constant from `start` to `final`; start In(1);
     running, step, final, valid, first, shift, last, initial, group_end, pass_end, residual Out(1);
     advance Out, a bit per ReadLevel; residual_advance Out, a bit per ResidualLevel.
     """
@@ -71,34 +68,32 @@ class StepIssuer(wiring.Component):
         self.boundary_cycles, self.switch_cycles = boundary_cycles, switch_cycles
         flags = ("running", "step", "final", "valid", "residual")
         marks = ("first", "shift", "last", "initial", "group_end", "pass_end")
-        super().__init__({
-            "instruction": In(struct_layout(isa.Compute, config)),
-            "start": In(1),
-            "yield_read": In(1),
-            **{name: Out(1) for name in flags + marks},
-            "advance": Out(len(ReadLevel)),
-            "residual_advance": Out(len(ResidualLevel)),
-        })
+        super().__init__(
+            {
+                "instruction": In(struct_layout(isa.Compute, config)),
+                "start": In(1),
+                **{name: Out(1) for name in flags + marks},
+                "advance": Out(len(ReadLevel)),
+                "residual_advance": Out(len(ResidualLevel)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         groups, kernel, residual = self._nests(m)
-        adding, yielded = Signal(), Signal()  # adding: the group's steps are still the residual's
-        turn = Signal(range(YIELD_PERIOD))
+        adding = Signal()  # adding: the group's steps are still the residual's
         group_last, drained = Signal(), Signal()
         adds = self.instruction.residual_passes != 0
         m.d.comb += [
             group_last.eq(~adding & kernel.last.all()),
             drained.eq(~self.instruction.partial),
-            self.step.eq(self.running & ~self._held(m, groups, group_last & drained) & ~yielded),
+            self.step.eq(self.running & ~self._held(m, groups, group_last & drained)),
             self.final.eq(self.step & group_last & groups.last.all()),
             groups.step.eq(self.step & group_last),
             kernel.step.eq(self.step & ~adding),
             residual.step.eq(self.step & adding),
         ]
         m.d.sync += [
-            turn.eq(turn + 1),
-            yielded.eq(self.yield_read & (turn == 0)),
             self.valid.eq(self.step),
             self.residual.eq(adding),
             self.last.eq(group_last & drained),

@@ -7,7 +7,7 @@ from quantflow.isa import Compute, Map, Operation, Position
 
 HALF = 320  # words of each bank that instructions read in a sequence; the others are written
 DEPTHS = {"activation_depth": 2 * HALF, "weight_depth": 100, "parameter_depth": 12}
-ROW, BLOCK, PHASE = 24, 100, 6  # strides of all maps
+ROW, BLOCK = 24, 100  # strides of all maps
 UNSIGNED_PARAMETERS = 6  # from this word on, greatest results are those of unsigned maps
 SMALLEST_GREATEST = 20
 ONE_GROUP = {"output_blocks": 1, "output_rows": 1, "output_groups": 1, "window_rows": 1, "window_columns": 1}
@@ -31,12 +31,13 @@ class RandomCompute:
 
     def map(self, address, phases):
         address %= 1 << self.config.activation_address_bits
-        return Map(address=address, row_stride=ROW, block_stride=BLOCK, phase_stride=PHASE, phases=phases)
+        phase = self.number(6, 8)
+        return Map(address=address, row_stride=ROW, block_stride=BLOCK, phase_stride=phase, phases=phases)
 
     def make(self, *, wide=False, carried=False, **changes):
         """`wide`: many groups of few steps. `carried`: a group that shares its sums with another instruction's."""
         n = self.number
-        maximum = not carried and not wide and self.chance(0.25)
+        maximum = not carried and self.chance(0.3)
         uniform = not maximum and self.chance(0.2)
         pooled = not maximum and not carried and self.chance(0.4)
         rows, columns = n(1, 3), n(1, 3 * self.config.pixels if wide else 5)
@@ -77,7 +78,7 @@ class RandomCompute:
             "first": self.position(-n(0, 2), phases),
             "window_columns": phases if pooled else 1,
             "kernel_rows": 1 if wide else n(1, 3),
-            "kernel_columns": 1 if wide else n(1, 3),
+            "kernel_columns": 1 if wide else n(1, 2),
             "output_block_stride": BLOCK * n(0, 1),
             "output_row_step": stride,
             "output_row_stride": stride * ROW,
