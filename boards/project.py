@@ -104,6 +104,7 @@ def summary(manifest, board, figures):
         f"  model   at {manifest.model_address:#10x}  ({MODEL})",
         f"  input   at {manifest.input_address:#10x}  {manifest.input.bytes} bytes",
         f"  output  at {manifest.output_address:#10x}  {manifest.output.bytes} bytes",
+        f"  work    at {manifest.work_address:#10x}  {manifest.memory_bytes - manifest.work_address} bytes",
     ]
     for name, program in manifest.programs.items():
         time = program.estimated_cycles / manifest.clock_mhz

@@ -22,7 +22,7 @@ from quantflow.isa import Opcode, Unit
 from quantflow.registers import identity
 
 MANIFEST, VERILOG, MODEL, TUNED, SUMMARY = "manifest.json", "accelerator.v", "model.bin", "tuned", "summary.txt"
-FORMAT, VERSION = "quantflow build", 1
+FORMAT, VERSION = "quantflow build", 2
 ALIGNMENT = 4096  # bytes; of regions, so that none shares a page with another
 
 
@@ -70,12 +70,13 @@ class Manifest:
     model_address: int
     input_address: int
     output_address: int
-    memory_bytes: int  # all three regions
+    work_address: int  # of the maps that do not stay on chip
+    memory_bytes: int  # all four regions
     programs: dict[str, ProgramRecord]  # cold, trace, and warm where all weights stay on chip
     stages: tuple[StageRecord, ...]
     input: Transfer
     output: Transfer
-    traces: tuple[Transfer, ...]  # every stage's output, as the trace program stores them
+    traces: tuple[Transfer, ...]  # every map, as the trace program stores them
     trace_offsets: tuple[int, ...]  # bytes in the output region
 
     @property
@@ -85,13 +86,14 @@ class Manifest:
 
     @property
     def trace_bytes(self):
-        return self.trace_offsets[-1] + self.traces[-1].bytes
+        return max(offset + trace.bytes for offset, trace in zip(self.trace_offsets, self.traces, strict=True))
 
     @classmethod
     def of(cls, deployment, board):
         """The manifest of a Deployment on a board (anything with name, clock_mhz and memory)."""
         input_address = _aligned(len(deployment.image))
         output_address = input_address + _aligned(deployment.input.bytes)
+        work_address = output_address + _aligned(deployment.output_bytes)
         return cls(
             board=board.name,
             clock_mhz=board.clock_mhz,
@@ -101,7 +103,8 @@ class Manifest:
             model_address=0,
             input_address=input_address,
             output_address=output_address,
-            memory_bytes=output_address + _aligned(deployment.output_bytes),
+            work_address=work_address,
+            memory_bytes=work_address + _aligned(deployment.work_bytes),
             programs={name: _program(deployment, name, board.memory) for name in deployment.programs},
             stages=tuple(
                 StageRecord(name=stage.name, layers=tuple(stage.layers), macs=int(stage.macs))

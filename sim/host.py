@@ -145,7 +145,7 @@ async def work_off_job(dut):
         _report({"identity": identity})
         return
     await host.load_memory([(job["model_address"], Path(MODEL).read_bytes())])
-    bases = (job["model_address"], job["input_address"], job["output_address"])
+    bases = (job["model_address"], job["input_address"], job["output_address"], job["work_address"])
     for index, base in enumerate(bases):
         await host.write(Register.BASE + 4 * index, base)
     await host.write(Register.INTERRUPT_ENABLE, 1)

@@ -92,6 +92,8 @@ def _first_wrong_layer(machine, quantized, integers, final):
     (run,) = machine.run(integers[None], ["trace"], work_folder="simulation-trace")
     expected = integer_engine.run_integers(quantized, integers[None], keep=True)
     for transfer, offset in zip(manifest.traces, manifest.trace_offsets, strict=True):
+        if transfer.name not in expected:  # a map that only the machine has
+            continue
         got = transfer.unpack(run.output[offset : offset + transfer.bytes])
         difference = describe_difference(transfer.name, expected[transfer.name][0], got)
         if difference:

@@ -103,6 +103,7 @@ class Machine:
             "model_address": manifest.model_address,
             "input_address": manifest.input_address,
             "output_address": manifest.output_address,
+            "work_address": manifest.work_address,
             "input_bytes": manifest.input.bytes,
             "runs": runs,
         }

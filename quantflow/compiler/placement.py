@@ -44,7 +44,8 @@ class _Problem:
 def place(stages, maps, columns, config, *, input, output):
     """The Placement; maps move to memory one by one, cheapest first, until every stage fits.
 
-    `columns` are the phases of the maps, `input` and `output` name the network's. Raises UserError for the first layer that fits in no way.
+    `columns` are the phases of the maps, `input` and `output` name the network's. Raises UserError for the
+    first layer that fits in no way.
     """
     for stage in stages:
         if stage.weight_words:

@@ -28,7 +28,7 @@ class Schedule:
     def __init__(self, stages, maps, columns, placement, image, config, options):
         self.stages, self.maps, self.columns, self.placement = stages, maps, columns, placement
         self.config = config
-        self.words = Words(stages, placement.resident, image, config, load=options.load_weights)
+        self.words = Words(stages, placement, image, config, load=options.load_weights)
         self.operands = Operands(stages, placement, config, options.trace_offsets)
         self.overlaps = Overlaps(config)
         self.entries = []
@@ -46,6 +46,7 @@ class Schedule:
             few_first=self.operands.is_loaded_by(index),
             few_last=stage.destination.map == self.placement.output,
             chunk_most=self.words.chunk_most(index),
+            group=self.words.group(index),
             grow_chunks=self.words.load,
         )
         self.operands.begin(index, sequence)

@@ -103,9 +103,8 @@ def strips(height, most, *, grow=False, shrink=False):
     return found
 
 
-def chunks(stage, most, config, *, grow):
+def chunks(stage, most, group, config, *, grow):
     """(first block, blocks) of the chunks of a stage's output blocks, cut where groups of parameters end."""
-    group = parameter_group(stage, config)
     found, block, count = [], 0, _first_chunk(stage, config) if grow else most
     while block < stage.output_blocks:
         taken = min(count, most, group - block % group, stage.output_blocks - block)
@@ -114,9 +113,12 @@ def chunks(stage, most, config, *, grow):
     return found
 
 
-def parameter_group(stage, config):
-    """Output blocks whose parameters are loaded together where not all of the network's stay on chip."""
-    return min(stage.output_blocks, max(1, config.parameter_depth // 2))
+def parameter_group(stage, chunk_blocks, config):
+    """Output blocks whose parameters are loaded together where not all of the network's stay on chip.
+
+    They are few, so that those of the stages ahead find room early; all of a chunk of `chunk_blocks` at least.
+    """
+    return min(stage.output_blocks, max(1, chunk_blocks, config.parameter_depth // 8))
 
 
 def _first_chunk(stage, config):
@@ -155,7 +157,7 @@ def plan_stage(stage, layouts, in_memory, holes, resident, config):
     kept = resident or (total_words(stage) <= config.weight_depth and parameter_words(stage) <= config.parameter_depth)
     found = [_plan(stage, layouts, roles, holes, config, None, 1 if kept else 0)]
     if not kept:
-        most = min(chunk_limit(stage, config, 2), parameter_group(stage, config))
+        most = min(chunk_limit(stage, config, 2), max(1, config.parameter_depth // 2))
         found.append(_plan(stage, layouts, roles, holes, config, most, 1))
     found = [plan for plan in found if plan is not None]
     return min(found, key=lambda plan: (plan.cycles, plan.beats), default=None)

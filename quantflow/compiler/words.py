@@ -12,8 +12,9 @@ class Words:
     Words that stay on chip lie one stage behind the other; else they are given places in two rings.
     """
 
-    def __init__(self, stages, resident, image, config, *, load):
-        self.stages, self.resident, self.image, self.config, self.load = stages, resident, image, config, load
+    def __init__(self, stages, placement, image, config, *, load):
+        self.stages, self.plans, self.resident = stages, placement.plans, placement.resident
+        self.image, self.config, self.load = image, config, load
         self.weights, self.parameters = Ring(config.weight_depth), Ring(config.parameter_depth)
         self.first_weight, self.first_parameter, self.loaded = [], [], [0] * len(stages)
         weight = parameter = 0
@@ -27,7 +28,14 @@ class Words:
         stage = self.stages[index]
         if self.resident:
             return stage.output_blocks
-        return min(chunk_limit(stage, self.config, 4), parameter_group(stage, self.config))
+        return min(chunk_limit(stage, self.config, 4), self.group(index))
+
+    def group(self, index):
+        """Output blocks whose parameters are loaded together; no tile has some of two groups."""
+        stage = self.stages[index]
+        if self.resident:
+            return stage.output_blocks
+        return parameter_group(stage, self.plans[index].chunk_blocks, self.config)
 
     def needed(self, index, tile, piece):
         """(loads, weight address, parameter address) of a tile's piece."""
@@ -36,7 +44,7 @@ class Words:
             return [], 0, 0
         if self.resident:
             return self._resident(index, tile)
-        group = parameter_group(stage, self.config)
+        group = self.group(index)
         first = tile.first_block // group * group
         count = min(group, stage.output_blocks - first)
         parameter, missing = self.parameters.request((index, first), count)
