@@ -41,9 +41,8 @@ def test_it_agrees_with_onnxruntime(parts, draw):
     path = data_folder(*parts)
     inspection, network = inspect_model(path), load_network(path)
     assert inspection.supported
-    # Of a shortcut's convolution that is freed into a slice and a padding, the slice is no node of the model.
-    lacking = {layer.name.removesuffix(":taken") for layer in network.layers if machine_lacks(layer)}
-    assert {row.name for row in inspection.layers if "no hardware yet" in row.verdict} == lacking
+    assert not any(machine_lacks(layer) for layer in network.layers)
+    assert not any("no hardware yet" in row.verdict for row in inspection.layers)
     assert (inspection.macs, inspection.parameters) == (network.macs, network.parameters)
     model, rng = onnx.load(path), np.random.default_rng(1)
     sizes = [size.dim_value for size in model.graph.input[0].type.tensor_type.shape.dim]

@@ -13,7 +13,7 @@ from quantflow.errors import UserError
 from quantflow.graph import Window
 from quantflow.isa import Operation
 
-WORTH = 0.75  # a layer is cut into several stages where they take at most so much of one stage's steps
+WORTH = 0.75  # a layer is cut into several stages where they take less than so much of one stage's steps
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,7 +105,7 @@ def _cuts(lowering, work, runs):
             sum(_steps(lowering, work, int(stop - size), int(stop)) for size, stop in zip(sizes, stops, strict=True))
         )
     best = min(range(len(choices)), key=lambda n: costs[n])
-    if costs[best] > WORTH * costs[0]:
+    if costs[best] >= WORTH * costs[0]:
         best = 0
     stops = np.cumsum(choices[best]).tolist()
     return list(zip([0, *stops[:-1]], stops, strict=True))
