@@ -101,13 +101,11 @@ class Engine(wiring.Component):
         m.submodules.parameters = parameters = parameter_scratchpad(self.config)
         connect(m, load_unit.activation_write, activations.load_write)
         connect(m, store_unit.store_read, activations.store_read)
+        connect(m, activations.rows, store_unit.rows)
         m.d.comb += [
-            store_unit.store_data.eq(activations.store_data),
-            store_unit.store_data_valid.eq(activations.store_data_valid),
             activations.read_enable.eq(compute_unit.read_enable),
             activations.read_addresses.eq(compute_unit.read_addresses),
             compute_unit.read_data.eq(activations.read_data),
-            compute_unit.yield_read.eq(store_unit.store_read.valid & ~store_unit.store_read.ready),
             activations.writes.eq(compute_unit.writes),
             weights.write.eq(load_unit.weight_write),
             weights.read_address.eq(compute_unit.weight_address),

@@ -53,18 +53,14 @@ def parameter_word(config):
     return Vector(data.StructLayout(record), config.lanes)
 
 
-def bank_address(config):
-    """Bank number and word address of one activation word."""
-    return data.StructLayout({"bank": config.bank_bits, "address": config.activation_address_bits})
+def bank_row(config):
+    """The words of one address of all activation banks."""
+    return Vector(activation_word(config), config.pixels)
 
 
-def bank_write(config):
-    """One word on its way into the activation scratchpad."""
-    return data.StructLayout({
-        "bank": config.bank_bits,
-        "address": config.activation_address_bits,
-        "data": activation_word(config),
-    })
+def row_write(config):
+    """A row on its way into the activation scratchpad."""
+    return data.StructLayout({"address": config.word_address_bits, "data": bank_row(config)})
 
 
 def word_write(word, address_bits):

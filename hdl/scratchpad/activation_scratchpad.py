@@ -1,11 +1,11 @@
 """The feature maps' memory."""
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hdl.layouts import Vector, activation_word, bank_address, bank_write, word_write
+from hdl.layouts import Vector, activation_word, bank_row, row_write, word_write
+from hdl.scratchpad.activation_bank import ActivationBank
 
 
 def write_layout(config):
@@ -18,68 +18,86 @@ class ActivationScratchpad(wiring.Component):
 
     The compute unit reads a word of every bank at once (`read_addresses` in cycles with
     `read_enable`; `read_data` one cycle later) and writes any subset of banks (`writes`, by bank);
-    it is never made to wait. `store_read` is ready when the compute unit does not read; its word
-    is on `store_data`, with `store_data_valid`, one cycle after the transfer. `load_write` is
-    ready when the compute unit does not write the same bank.
+    it is never made to wait. Loads and stores move rows, the words of one address in all banks, and
+    use each bank's second port in cycles in which the compute unit does not write there, loads
+    first; some banks may be earlier than others, a row is finished when all are. `load_write` is
+    ready in the cycle in which its row's last words are written; the row that a transfer of
+    `store_read` asks for is on `rows` from the next cycle on. One row per cycle each way where
+    nobody is in the way.
 
     A read in the cycle of a write to the same address sees the old word. `error` pulses when a
-    transfer of `load_write` or `store_read` has an address or bank beyond the scratchpad; nothing
-    is written then. The compute unit checks its own addresses.
+    transfer of `load_write` or `store_read` has an address beyond the scratchpad; nothing is
+    written then, and the row is meaningless. The compute unit checks its own addresses.
+
+    Ports: read_enable In(1), read_addresses In, read_data Out, writes In(Vector of write_layout);
+    load_write In(stream of row_write); store_read In(stream of addresses); rows Out(stream of
+    bank_row); error Out(1).
     """
 
-    latency = 1
+    latency = ActivationBank.latency
 
     def __init__(self, config):
         self.config = config
         super().__init__({
             "read_enable": In(1),
             "read_addresses": In(data.ArrayLayout(config.activation_address_bits, config.pixels)),
-            "read_data": Out(Vector(activation_word(config), config.pixels)),
+            "read_data": Out(bank_row(config)),
             "writes": In(Vector(write_layout(config), config.pixels)),
-            "store_read": In(stream.Signature(bank_address(config))),
-            "store_data": Out(activation_word(config)),
-            "store_data_valid": Out(1),
-            "load_write": In(stream.Signature(bank_write(config))),
+            "load_write": In(stream.Signature(row_write(config))),
+            "store_read": In(stream.Signature(unsigned(config.word_address_bits))),
+            "rows": Out(stream.Signature(bank_row(config))),
             "error": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        store, load = self.store_read.payload, self.load_write.payload
-        store_bank = Signal.like(store.bank)
-        store_taken, load_taken = Signal(), Signal()
-        load_legal, store_legal = self._exists(load), self._exists(store)
+        load, store = self.load_write, self.store_read
+        depth, all_banks = self.config.activation_depth, Signal(self.config.pixels)
+        loading, storing, load_legal, store_legal = Signal(), Signal(), Signal(), Signal()
+        # By bank: whether the compute unit writes; whether the present row's word is moved now.
+        occupied, loaded, asked = Signal.like(all_banks), Signal.like(all_banks), Signal.like(all_banks)
         m.d.comb += [
-            self.store_read.ready.eq(~self.read_enable),
-            store_taken.eq(self.store_read.valid & self.store_read.ready),
-            self.load_write.ready.eq(1),
-            load_taken.eq(self.load_write.valid & self.load_write.ready),
-            self.store_data.eq(Array(word.as_value() for word in self.read_data)[store_bank]),
+            occupied.eq(Cat(write.enable for write in self.writes)),
+            load_legal.eq(load.payload.address < depth),
+            store_legal.eq(store.payload < depth),
+            loading.eq(load.valid & load_legal),
+            storing.eq(store.valid & (~self.rows.valid | self.rows.ready)),
         ]
-        m.d.sync += [
-            store_bank.eq(store.bank),
-            self.store_data_valid.eq(store_taken),
-            self.error.eq((store_taken & ~store_legal) | (load_taken & ~load_legal)),
-        ]
-        for bank in range(self.config.pixels):
-            self._bank(m, bank, self.load_write.valid & load_legal & (load.bank == bank))
-            with m.If((load.bank == bank) & self.writes[bank].enable):
-                m.d.comb += self.load_write.ready.eq(0)
+        load_finished = self._progress(m, loading, occupied, loaded, "load")
+        store_finished = self._progress(m, storing, occupied | loaded, asked, "store")
+        m.d.comb += [load.ready.eq(~load_legal | load_finished), store.ready.eq(store_finished)]
+        m.d.sync += self.error.eq((load.valid & ~load_legal) | (store_finished & ~store_legal))
+        with m.If(~self.rows.valid | self.rows.ready):
+            m.d.sync += self.rows.valid.eq(store_finished)
+        self._banks(m, loaded, asked)
         return m
 
-    def _exists(self, word):
-        return (word.bank < self.config.pixels) & (word.address < self.config.activation_depth)
-
-    def _bank(self, m, bank, loaded):
-        shape, depth = activation_word(self.config), self.config.activation_depth
-        m.submodules[f"bank_{bank}"] = memory = Memory(shape=shape, depth=depth, init=[])
-        write_port, read_port = memory.write_port(), memory.read_port()
-        write, load = self.writes[bank], self.load_write.payload
+    def _progress(self, m, active, refused, moved, name):
+        """The banks in which a row's word is `moved` in this cycle; returns whether the row is finished."""
+        done, finished = Signal.like(moved, name=f"{name}_done"), Signal(name=f"{name}_finished")
         m.d.comb += [
-            write_port.en.eq(write.enable | loaded),
-            write_port.addr.eq(Mux(write.enable, write.address, load.address)),
-            write_port.data.eq(Mux(write.enable, write.data.as_value(), load.data.as_value())),
-            read_port.en.eq(self.read_enable | self.store_read.valid),
-            read_port.addr.eq(Mux(self.read_enable, self.read_addresses[bank], self.store_read.payload.address)),
-            self.read_data[bank].eq(read_port.data),
+            moved.eq(active.replicate(len(moved)) & ~refused & ~done),
+            finished.eq(active & (done | moved).all()),
         ]
+        m.d.sync += done.eq(Mux(finished, 0, done | moved))
+        return finished
+
+    def _banks(self, m, loaded, asked):
+        """Port A to the compute unit, port B to whoever has it; words read there are kept until the row leaves."""
+        arriving = Signal.like(asked)
+        kept = Signal(bank_row(self.config))
+        m.d.sync += arriving.eq(asked)
+        for index in range(self.config.pixels):
+            m.submodules[f"bank_{index}"] = bank = ActivationBank(self.config)
+            write, load = self.writes[index], self.load_write.payload
+            moved = Mux(loaded[index], load.address, self.store_read.payload)
+            m.d.comb += [
+                bank.read_enable.eq(self.read_enable),
+                bank.read_address.eq(self.read_addresses[index]),
+                self.read_data[index].eq(bank.read_data),
+                bank.write_enable.eq(write.enable | loaded[index]),
+                bank.address.eq(Mux(write.enable, write.address, moved)),
+                bank.write_data.eq(Mux(write.enable, write.data.as_value(), load.data[index].as_value())),
+                self.rows.payload[index].eq(Mux(arriving[index], bank.spare_data.as_value(), kept[index].as_value())),
+            ]
+        m.d.sync += kept.eq(self.rows.payload)

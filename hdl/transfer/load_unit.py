@@ -1,31 +1,31 @@
 """The load unit: memory to scratchpads."""
 
-from amaranth import Module, unsigned
+from amaranth import Cat, Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import ADDRESS_BITS, request_layout
-from hdl.layouts import bank_write, parameter_word, struct_layout, weight_word, word_write
+from hdl.layouts import parameter_word, row_write, struct_layout, weight_word, word_write
 from hdl.transfer.load_requester import LoadRequester
 from hdl.transfer.load_sink import LoadSink
 from quantflow.isa import Load, Region
 
-DESCRIPTORS = 2  # loads asked for and waiting behind the one that receives its beats
+LOADS_AHEAD = 4  # loads asked for and waiting behind the one that receives its beats
 
 
 class LoadUnit(wiring.Component):
     """Performs isa.Load: what it does to the scratchpads is said there.
 
     Requests run ahead of data: while one load's beats arrive, the next ones' requests are already
-    out, so that memory's latency is hidden. One beat per cycle as long as the scratchpad accepts;
-    one cycle between two loads. `done` pulses, in the instructions' order, in the cycle after the
+    out, so that memory's latency is hidden. One beat per cycle as long as the scratchpad accepts,
+    also from one load to the next. `done` pulses, in the instructions' order, in the cycle after the
     last word was accepted. After an error (see LoadRequester and LoadSink) the unit wants a reset;
     beats under way are then nobody's, MemoryReader's `flush` swallows them.
 
-    Ports: instructions In(stream of isa.Load's layout); bases In(ArrayLayout(32, 3)); requests
-    Out(stream of request_layout); beats In(stream of unsigned(port_bits)); activation_write
-    Out(stream of bank_write); weight_write, parameter_write Out({enable, address, data});
+    Ports: instructions In(stream of isa.Load's layout); bases In(ArrayLayout(32)), by region;
+    requests Out(stream of request_layout); beats In(stream of unsigned(beat_bits)); activation_write
+    Out(stream of row_write); weight_write, parameter_write Out({enable, address, data});
     done, busy, error_illegal, error_address_weight Out(1).
     """
 
@@ -35,8 +35,8 @@ class LoadUnit(wiring.Component):
             "instructions": In(stream.Signature(struct_layout(Load, config))),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
             "requests": Out(stream.Signature(request_layout(config))),
-            "beats": In(stream.Signature(unsigned(config.port_bits))),
-            "activation_write": Out(stream.Signature(bank_write(config))),
+            "beats": In(stream.Signature(unsigned(config.beat_bits))),
+            "activation_write": Out(stream.Signature(row_write(config))),
             "weight_write": Out(word_write(weight_word(config), config.weight_address_bits)),
             "parameter_write": Out(word_write(parameter_word(config), config.parameter_address_bits)),
             "done": Out(1),
@@ -49,24 +49,30 @@ class LoadUnit(wiring.Component):
         m = Module()
         m.submodules.requester = requester = LoadRequester(self.config)
         m.submodules.sink = sink = LoadSink(self.config)
-        width = sink.descriptors.payload.shape().size
-        m.submodules.descriptors = descriptors = SyncFIFO(width=width, depth=DESCRIPTORS)
         connect(m, flipped(self.instructions), requester.instructions)
         connect(m, requester.requests, flipped(self.requests))
         connect(m, flipped(self.beats), sink.beats)
         connect(m, sink.activation_write, flipped(self.activation_write))
+        waiting = []
+        for name in ("receipts", "places"):
+            source, receiver = getattr(requester, name), getattr(sink, name)
+            width = source.payload.shape().size
+            m.submodules[name] = queue = SyncFIFO(width=width, depth=LOADS_AHEAD)
+            m.d.comb += [
+                queue.w_data.eq(source.payload),
+                queue.w_en.eq(source.valid),
+                source.ready.eq(queue.w_rdy),
+                receiver.payload.eq(queue.r_data),
+                receiver.valid.eq(queue.r_rdy),
+                queue.r_en.eq(receiver.ready),
+            ]
+            waiting.append(queue.r_rdy)
         m.d.comb += [
             requester.bases.eq(self.bases),
-            descriptors.w_data.eq(requester.descriptors.payload),
-            descriptors.w_en.eq(requester.descriptors.valid),
-            requester.descriptors.ready.eq(descriptors.w_rdy),
-            sink.descriptors.payload.eq(descriptors.r_data),
-            sink.descriptors.valid.eq(descriptors.r_rdy),
-            descriptors.r_en.eq(sink.descriptors.ready),
             self.weight_write.eq(sink.weight_write),
             self.parameter_write.eq(sink.parameter_write),
             self.done.eq(sink.done),
-            self.busy.eq(requester.busy | descriptors.r_rdy | sink.busy),
+            self.busy.eq(requester.busy | sink.busy | Cat(waiting).any()),
             self.error_illegal.eq(requester.error_illegal | sink.error_illegal),
             self.error_address_weight.eq(sink.error_address_weight),
         ]

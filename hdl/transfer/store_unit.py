@@ -3,37 +3,35 @@
 from amaranth import Array, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
-from amaranth.utils import exact_log2
 
 from hdl.bus.axi import ADDRESS_BITS, request_layout
-from hdl.layouts import activation_word, bank_address, struct_layout
+from hdl.layouts import bank_row, struct_layout
 from hdl.transfer.containers import resize_elements
-from hdl.transfer.map_reader import MapReader
-from hdl.transfer.map_walker import EXTENTS
+from hdl.transfer.row_reader import RowReader
 from hdl.transfer.word_serializer import WordSerializer
 from quantflow.isa import Region, Store
 
 
 class StoreUnit(wiring.Component):
-    """Performs isa.Store: the words of a map go to memory in the order that is said there.
+    """Performs isa.Store: rows of the activation banks go to memory as is said there.
 
         request = {base[region] + memory_address, beats}
-        beats[n] = the port's width of the words' sign-extended containers, lowest channel first
+        beats = the rows' sign-extended containers, bank 0's lowest channel first, zeros behind the
+                last bank's
 
     One instruction at a time, one beat per cycle as long as scratchpad and memory agree. `done`
     pulses when memory has answered everything: `written` is high while nothing that was handed to
     the memory's write port is unanswered, a level (MemoryWriter's `idle`). A region that does not
-    exist, and beats that are none or not a whole number of words, are not begun and hold
-    `error_illegal`; beats for more or fewer words than the map has pulse it. After an error the
-    unit wants a reset.
+    exist, or no beats, is not begun and holds `error_illegal`; beats that are not those of whole
+    rows set it in mid-run. After an error the unit wants a reset.
 
-    Ports: instructions In(stream of isa.Store's layout); bases In(ArrayLayout(32, 3)); requests
-    Out(stream of request_layout); beats Out(stream of unsigned(port_bits)); written In(1);
-    store_read Out(stream of bank_address), store_data In(activation_word), store_data_valid In(1):
-    see ActivationScratchpad; done, busy, error_illegal Out(1).
+    Ports: instructions In(stream of isa.Store's layout); bases In(ArrayLayout(32)), by region;
+    requests Out(stream of request_layout); beats Out(stream of unsigned(beat_bits)); written In(1);
+    store_read Out(stream of addresses), rows In(stream of bank_row): see ActivationScratchpad; done,
+    busy, error_illegal Out(1).
     """
 
-    latency = MapReader.latency + WordSerializer.latency  # cycles from an instruction to its first beat
+    latency = RowReader.latency + 1 + WordSerializer.latency  # cycles from an instruction to its first beat
 
     def __init__(self, config):
         self.config = config
@@ -41,11 +39,10 @@ class StoreUnit(wiring.Component):
             "instructions": In(stream.Signature(struct_layout(Store, config))),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
             "requests": Out(stream.Signature(request_layout(config))),
-            "beats": Out(stream.Signature(unsigned(config.port_bits))),
+            "beats": Out(stream.Signature(unsigned(config.beat_bits))),
             "written": In(1),
-            "store_read": Out(stream.Signature(bank_address(config))),
-            "store_data": In(activation_word(config)),
-            "store_data_valid": In(1),
+            "store_read": Out(stream.Signature(unsigned(config.word_address_bits))),
+            "rows": In(stream.Signature(bank_row(config))),
             "done": Out(1),
             "busy": Out(1),
             "error_illegal": Out(1),
@@ -54,25 +51,24 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform):
         config = self.config
         m = Module()
-        m.submodules.reader = reader = MapReader(config)
-        m.submodules.serializer = serializer = WordSerializer(config.port_bits, config.activation_word_beats)
+        m.submodules.reader = reader = RowReader(config)
+        m.submodules.serializer = serializer = WordSerializer(config.beat_bits, config.bank_row_beats)
+        connect(m, reader.addresses, flipped(self.store_read))
+        connect(m, serializer.beats, flipped(self.beats))
         active, finish, legal = Signal(), Signal(), Signal()
         self._begin(m, reader, legal, active)
-        connect(m, reader.store_read, flipped(self.store_read))
-        connect(m, serializer.beats, flipped(self.beats))
         containers = resize_elements(
-            reader.words.payload.as_value(),
-            count=config.lanes,
+            self.rows.payload.as_value(),
+            count=config.pixels * config.lanes,
             from_bits=config.activation_bits,
             to_bits=config.activation_container_bits,
         )
+        moving = reader.busy | self.rows.valid | serializer.busy | self.requests.valid
         m.d.comb += [
-            reader.store_data.eq(self.store_data),
-            reader.store_data_valid.eq(self.store_data_valid),
             serializer.words.payload.eq(containers),
-            serializer.words.valid.eq(reader.words.valid),
-            reader.words.ready.eq(serializer.words.ready),
-            finish.eq(active & reader.idle & ~serializer.busy & ~self.requests.valid & self.written),
+            serializer.words.valid.eq(self.rows.valid),
+            self.rows.ready.eq(serializer.words.ready),
+            finish.eq(active & ~moving & self.written),
             self.busy.eq(active | self.done),
             self.error_illegal.eq((self.instructions.valid & ~legal) | reader.error_illegal),
         ]
@@ -82,16 +78,14 @@ class StoreUnit(wiring.Component):
         return m
 
     def _begin(self, m, reader, legal, active):
-        """Take an instruction: its request to memory, its map to the reader."""
+        """Take an instruction: its request to memory, its rows to the reader."""
         store, request = self.instructions.payload, self.requests.payload
-        word_bits = exact_log2(self.config.activation_word_beats)
         m.d.comb += [
-            legal.eq((store.region < len(Region)) & (store.beats != 0) & ~store.beats[:word_bits].any()),
+            legal.eq((store.region < len(Region)) & (store.beats != 0)),
             self.instructions.ready.eq(legal & ~active),
             reader.start.eq(self.instructions.valid & self.instructions.ready),
-            reader.count.eq(store.beats >> word_bits),
-            reader.walk.map.eq(store.map),
-            *(reader.walk[name].eq(store[name]) for name in EXTENTS),
+            reader.run.address.eq(store.word_address),
+            reader.run.beats.eq(store.beats),
         ]
         with m.If(self.requests.ready):
             m.d.sync += self.requests.valid.eq(0)

@@ -20,14 +20,15 @@ class WeightUnpacker(wiring.Component):
     """Unpacks beats of narrow elements to weight words.
 
         word[e] = sign-extended element e of the word's beats, e = o * lanes + i,
-        elements `2 << width` bits wide, `lanes**2 * (2 << width) / port_bits` beats per word
+        elements `2 << width` bits wide, `lanes**2 * (2 << width) / beat_bits` beats per word
 
     Each beat's elements are shifted in from above, so that the first beat ends lowest. A beat is
     taken in every cycle in which the word before is not waiting; a word appears in the cycle after
     its last beat. `width` is constant from a word's first beat to its last; a code that is not in
     `weight_width_codes(config)` takes no beat.
 
-    Ports: beats In(stream of unsigned(port_bits)); width In(2); words Out(stream of weight_word).
+    Ports: beats In(stream of unsigned(beat_bits)); width In(2); words Out(stream of weight_word);
+    completes Out(1): the next beat taken is the last of its word.
     """
 
     latency = 1
@@ -35,9 +36,10 @@ class WeightUnpacker(wiring.Component):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "beats": In(stream.Signature(unsigned(config.port_bits))),
+            "beats": In(stream.Signature(unsigned(config.beat_bits))),
             "width": In(WIDTH_CODE_BITS),
             "words": Out(stream.Signature(weight_word(config))),
+            "completes": Out(1),
         })
 
     def elaborate(self, platform):
@@ -56,16 +58,18 @@ class WeightUnpacker(wiring.Component):
         with m.Switch(self.width):
             for code, count in beats_per_word.items():
                 with m.Case(code):
-                    m.d.comb += self.beats.ready.eq(~valid | self.words.ready)
+                    m.d.comb += [
+                        self.beats.ready.eq(~valid | self.words.ready),
+                        self.completes.eq(index == count - 1),
+                    ]
                     with m.If(self.beats.valid & self.beats.ready):
                         elements = self._elements(2 << code)
-                        last = index == count - 1
                         m.d.sync += [
                             word.eq(Cat(word, elements)[len(elements) :]),
-                            valid.eq(last),
+                            valid.eq(self.completes),
                             index.eq(index + 1),
                         ]
-                        with m.If(last):
+                        with m.If(self.completes):
                             m.d.sync += index.eq(0)
         return m
 
@@ -73,7 +77,7 @@ class WeightUnpacker(wiring.Component):
         """One beat's elements of `width` bits, each in weight_bits bits."""
         return resize_elements(
             self.beats.payload,
-            count=self.config.port_bits // width,
+            count=self.config.beat_bits // width,
             from_bits=width,
             to_bits=self.config.weight_bits,
         )

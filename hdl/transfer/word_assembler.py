@@ -1,4 +1,4 @@
-"""Beats of the memory port to words of several beats."""
+"""Beats of memory to words of several beats."""
 
 from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import stream, wiring
@@ -15,7 +15,8 @@ class WordAssembler(wiring.Component):
     the component is reset.
 
     Parameters: beat_bits, width of a beat; count, beats per word, at least 1.
-    Ports: beats In(stream of unsigned(beat_bits)); words Out(stream of unsigned(count * beat_bits)).
+    Ports: beats In(stream of unsigned(beat_bits)); words Out(stream of unsigned(count * beat_bits));
+    completes Out(1): the next beat taken is the last of its word.
     """
 
     latency = 1
@@ -26,6 +27,7 @@ class WordAssembler(wiring.Component):
         super().__init__({
             "beats": In(stream.Signature(unsigned(beat_bits))),
             "words": Out(stream.Signature(unsigned(count * beat_bits))),
+            "completes": Out(1),
         })
 
     def elaborate(self, platform):
@@ -33,8 +35,8 @@ class WordAssembler(wiring.Component):
         word = Signal(self.count * self.beat_bits)
         valid = Signal()
         index = Signal(range(self.count))
-        last = index == self.count - 1
         m.d.comb += [
+            self.completes.eq(index == self.count - 1),
             self.beats.ready.eq(~valid | self.words.ready),
             self.words.payload.eq(word),
             self.words.valid.eq(valid),
@@ -44,10 +46,10 @@ class WordAssembler(wiring.Component):
         with m.If(self.beats.valid & self.beats.ready):
             m.d.sync += [
                 word.eq(Cat(word, self.beats.payload)[self.beat_bits :]),
-                valid.eq(last),
+                valid.eq(self.completes),
             ]
             if self.count > 1:
-                with m.If(last):
+                with m.If(self.completes):
                     m.d.sync += index.eq(0)
                 with m.Else():
                     m.d.sync += index.eq(index + 1)

@@ -1,4 +1,4 @@
-"""Words of several beats to beats of the memory port."""
+"""Words of several beats to beats of memory."""
 
 from amaranth import Module, Signal, unsigned
 from amaranth.lib import stream, wiring

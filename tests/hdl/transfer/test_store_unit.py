@@ -1,4 +1,4 @@
-"""StoreUnit against isa.Store's loop nest, with scratchpad and memory stalling at random."""
+"""StoreUnit against isa.Store's docstring, with scratchpad and memory stalling at random."""
 
 import os
 import random
@@ -7,39 +7,37 @@ from dataclasses import replace
 import cocotb
 import pytest
 from cocotb.clock import Clock
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, NextTimeStep, ReadOnly, RisingEdge
 
 from hdl.transfer.store_unit import StoreUnit
 from quantflow import isa
 from quantflow.config import Config
 from sim.bench import run_bench
-from tests.hdl.maps import places, random_map_fields, resize, words_of_map
+from tests.hdl.rows import row_to_beats
 from tests.hdl.streams import collect, reset, send, until
 
 CONFIGS = {
-    "one_beat": Config(pixels=3, lanes=4, port_bits=32, weight_bits=4, activation_bits=7),
-    "four_beats": Config(pixels=7, lanes=8, port_bits=32, activation_bits=11),
+    "two_beats": Config(pixels=3, lanes=4, port_bits=64, weight_bits=4, activation_bits=7),
+    "28_beats": Config(pixels=7, lanes=8, port_bits=32, activation_bits=11),
+    "one_beat": Config(pixels=3, lanes=4, port_bits=64, ports=2),
+    "four_ports": Config(pixels=7, lanes=16, port_bits=64, ports=4),
 }
-BASES = (0x1000_0000, 0xFFFF_F000, 0x0400)
+BASES = (0x1000_0000, 0xFFFF_F000, 0x0400, 0x2000_0000)
 ANSWER = 9  # cycles from the last beat to memory's answer
 
 
-def scratchpad_word(bank, address, config):
-    return random.Random((bank << 20) | address).getrandbits(config.lanes * config.activation_bits)
+def scratchpad_row(address, config):
+    return random.Random(address).getrandbits(config.pixels * config.lanes * config.activation_bits)
 
 
 def expected_beats(store, config):
-    mask = (1 << config.port_bits) - 1
-    for place in places(store, config):
-        word = scratchpad_word(*place, config)
-        word = resize(word, config.lanes, config.activation_bits, config.activation_container_bits)
-        yield from ((word >> (n * config.port_bits)) & mask for n in range(config.activation_word_beats))
+    for n in range(store.beats // config.bank_row_beats):
+        yield from row_to_beats(scratchpad_row(store.word_address + n, config), config)
 
 
-def make_store(config, fields, **changed):
-    beats = words_of_map(fields) * config.activation_word_beats
-    settings = {"wait": 0, "signal": 0, "region": 0, "memory_address": 0, "beats": beats}
-    return isa.Store(**settings | fields | changed)
+def make_store(config, rows, **fields):
+    settings = {"wait": 0, "signal": 0, "region": 0, "memory_address": 0, "word_address": 0}
+    return isa.Store(**settings | {"beats": rows * config.bank_row_beats} | fields)
 
 
 class Bench:
@@ -53,8 +51,8 @@ class Bench:
     async def start(self):
         clock = Clock(self.dut.clk, 10, unit="ns").start()
         bases = sum(base << (32 * n) for n, base in enumerate(BASES))
-        idle = dict(instructions__valid=0, requests__ready=0, beats__ready=0, store_read__ready=0)
-        await reset(self.dut, bases=bases, store_data_valid=0, written=1, **idle)
+        idle = dict(instructions__valid=0, requests__ready=0, beats__ready=0, store_read__ready=0, rows__valid=0)
+        await reset(self.dut, bases=bases, written=1, **idle)
         parts = (
             collect(self.dut, "requests", self.requests, self.rng, self.stall),
             collect(self.dut, "beats", self.beats, self.rng, self.stall),
@@ -64,20 +62,23 @@ class Bench:
         return [clock] + [cocotb.start_soon(part) for part in parts]
 
     async def scratchpad(self):
-        """Answer each read one cycle later, rubbish on the data lines otherwise."""
-        dut, offered = self.dut, None
+        """Answer each read one cycle later, and take the next only when that row can leave."""
+        dut, offered, row = self.dut, None, None
         while True:
-            dut.store_read__ready.value = self.rng.random() >= self.stall
+            dut.rows__valid.value = row is not None
+            dut.rows__payload.value = self.rng.getrandbits(len(dut.rows__payload)) if row is None else row
+            willing = self.rng.random() >= self.stall
+            dut.store_read__ready.value = 0
+            await ReadOnly()
+            leaves = row is None or dut.rows__ready.value == 1
+            await NextTimeStep()
+            dut.store_read__ready.value = willing and leaves
             await RisingEdge(dut.clk)
             read = dut.store_read__payload.value.to_unsigned() if dut.store_read__valid.value == 1 else None
             assert offered is None or read == offered, f"store_read offered {offered}, then {read}"
             taken = read is not None and dut.store_read__ready.value == 1
             offered = None if taken else read
-            dut.store_data_valid.value = taken
-            dut.store_data.value = self.rng.getrandbits(len(dut.store_data))
-            if taken:
-                bank, address = read & ((1 << self.config.bank_bits) - 1), read >> self.config.bank_bits
-                dut.store_data.value = scratchpad_word(bank, address, self.config)
+            row = scratchpad_row(read, self.config) if taken else None if leaves else row
 
     async def memory(self):
         """Answer a request ANSWER cycles after its last beat; note done pulses and errors."""
@@ -111,8 +112,15 @@ async def performs_random_stores(dut):
     rng = random.Random(41)
     bench = Bench(dut, config, rng, stall=0.4)
     await bench.start()
+    last = config.activation_depth - 12
     stores = [
-        make_store(config, random_map_fields(rng, config), region=rng.randrange(3), memory_address=rng.getrandbits(20))
+        make_store(
+            config,
+            rng.randint(1, 12),
+            region=rng.randrange(4),
+            memory_address=rng.getrandbits(20),
+            word_address=rng.randint(0, last),
+        )
         for _ in range(30)
     ]
     await bench.perform(stores)
@@ -134,7 +142,7 @@ async def sustains_a_beat_per_cycle(dut):
     config = CONFIGS[os.environ["CONFIG"]]
     bench = Bench(dut, config, random.Random(42), stall=0)
     await bench.start()
-    store = make_store(config, random_map_fields(random.Random(43), config) | {"columns": 40})
+    store = make_store(config, 40)
     await bench.perform([store])
     await until(dut, lambda: bench.done_at)
     first = bench.taken_at[0] + StoreUnit.latency
@@ -144,16 +152,10 @@ async def sustains_a_beat_per_cycle(dut):
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def reports_broken_stores(dut):
     config = CONFIGS[os.environ["CONFIG"]]
-    fields = random_map_fields(random.Random(44), config) | {"rows": 1, "columns": 4, "blocks": 2}
-    good = make_store(config, fields)
-    broken = {
-        "region": replace(good, region=3),
-        "no beats": replace(good, beats=0),
-        "a word too many": replace(good, beats=good.beats + config.activation_word_beats),
-        "a word too few": replace(good, beats=good.beats - config.activation_word_beats),
-        "part of a word": replace(good, beats=good.beats + 1),
-        "no rows": replace(good, rows=0),
-    }
+    good = make_store(config, 4)
+    broken = {"no beats": replace(good, beats=0)}
+    if config.bank_row_beats > 1:
+        broken["part of a row"] = replace(good, beats=good.beats + 1)
     for what, store in broken.items():
         bench = Bench(dut, config, random.Random(45), stall=0.2)
         running = await bench.start()

@@ -17,6 +17,8 @@ from tests.hdl.streams import collect, send
 CONFIGS = {
     "four_bit": Config(pixels=3, lanes=4, port_bits=32, weight_bits=4),
     "six_bit": Config(pixels=2, lanes=8, port_bits=64, weight_bits=6),
+    "two_ports": Config(pixels=2, lanes=8, port_bits=64, ports=2),
+    "two_lanes": Config(pixels=2, lanes=2, port_bits=32, weight_bits=4),
 }
 
 
@@ -25,8 +27,8 @@ def pack(elements, width):
     return sum((element & ((1 << width) - 1)) << (n * width) for n, element in enumerate(elements))
 
 
-def beats_of(word, count, port_bits):
-    return [(word >> (n * port_bits)) & ((1 << port_bits) - 1) for n in range(count)]
+def beats_of(word, count, beat_bits):
+    return [(word >> (n * beat_bits)) & ((1 << beat_bits) - 1) for n in range(count)]
 
 
 def random_weights(rng, config, width):
@@ -44,11 +46,12 @@ async def unpacks_every_width(dut):
     cocotb.start_soon(collect(dut, "words", words, rng))
     for code, width in weight_width_codes(config).items():
         dut.width.value = code
+        await ClockCycles(dut.clk, 2)
         expected = [random_weights(rng, config, width) for _ in range(30)]
         beats = [
             beat
             for weights in expected
-            for beat in beats_of(pack(weights, width), config.weight_word_beats(width), config.port_bits)
+            for beat in beats_of(pack(weights, width), config.weight_word_beats(width), config.beat_bits)
         ]
         await send(dut, "beats", beats, rng)
         await ClockCycles(dut.clk, 20)
@@ -69,7 +72,7 @@ async def takes_a_beat_per_cycle(dut):
     await ClockCycles(dut.clk, 2)
     start = get_sim_time("ns")
     beats = 10 * config.weight_word_beats(width)
-    await send(dut, "beats", [rng.getrandbits(config.port_bits) for _ in range(beats)], rng, stall=0)
+    await send(dut, "beats", [rng.getrandbits(config.beat_bits) for _ in range(beats)], rng, stall=0)
     assert (get_sim_time("ns") - start) // 10 == beats
     await ClockCycles(dut.clk, 1 + WeightUnpacker(config).latency)
     assert len(words) == 10
@@ -83,3 +86,4 @@ def test_weight_unpacker(name, tmp_path):
 def test_width_codes():
     assert weight_width_codes(CONFIGS["four_bit"]) == {0: 2, 1: 4}
     assert weight_width_codes(CONFIGS["six_bit"]) == {0: 2, 1: 4, 2: 8}
+    assert weight_width_codes(CONFIGS["two_lanes"]) == {2: 8}
