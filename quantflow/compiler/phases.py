@@ -68,10 +68,11 @@ def _solve(stages, maps, config):
 
 
 def _steps(stage):
-    """(map, columns between neighbouring results) of everything that a stage reads."""
-    steps = [(stage.source.map, stage.column_step)]
+    """(map, columns between neighbouring results) of everything that a stage reads; 1 where there are no neighbours."""
+    alone = stage.output_shape[2] == 1 and stage.pool[1] == 1
+    steps = [(stage.source.map, 1 if alone else stage.column_step)]
     if stage.residual is not None:
-        steps.append((stage.residual.view.map, stage.residual.stride[1]))
+        steps.append((stage.residual.view.map, 1 if alone else stage.residual.stride[1]))
     return steps
 
 
