@@ -1,6 +1,7 @@
 """Stages of a layer that multiplies: sums of products over one map, with another one entering them."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Terms:
     weight: np.ndarray = field(repr=False)  # integers [O, J, kh, kw]
     window: Window
 
-    @property
+    @cached_property
     def map_channels(self):
         """The same in the map's own channels."""
         return np.where(self.channels >= 0, self.source.channels[self.channels], -1)
