@@ -30,20 +30,18 @@ class ActivationReader(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "operand": In(step_layout(config)),
-                "read_enable": Out(1),
-                "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
-                "read_data": In(Vector(activation_word(config), config.pixels)),
-                "weight_address": Out(config.weight_address_bits),
-                "activations": Out(Vector(operand_word(config), config.pixels)),
-                "inside": Out(config.pixels),
-                "marks": Out(marks_layout()),
-                "error_address": Out(1),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "operand": In(step_layout(config)),
+            "read_enable": Out(1),
+            "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
+            "read_data": In(Vector(activation_word(config), config.pixels)),
+            "weight_address": Out(config.weight_address_bits),
+            "activations": Out(Vector(operand_word(config), config.pixels)),
+            "inside": Out(config.pixels),
+            "marks": Out(marks_layout()),
+            "error_address": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -26,16 +26,14 @@ class BankRotator(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "offset": In(config.bank_bits),
-                "inside": In(config.pixels),
-                "unsigned_words": In(1),
-                "words": In(Vector(activation_word(config), config.pixels)),
-                "activations": Out(Vector(operand_word(config), config.pixels)),
-                "activations_inside": Out(config.pixels),
-            }
-        )
+        super().__init__({
+            "offset": In(config.bank_bits),
+            "inside": In(config.pixels),
+            "unsigned_words": In(1),
+            "words": In(Vector(activation_word(config), config.pixels)),
+            "activations": Out(Vector(operand_word(config), config.pixels)),
+            "activations_inside": Out(config.pixels),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -26,14 +26,12 @@ class BankScatter(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "targets": In(data.ArrayLayout(target_layout(config), config.requantizers)),
-                "words": In(Vector(activation_word(config), config.requantizers)),
-                "writes": Out(Vector(write_layout(config), config.pixels)),
-                "error": Out(1),
-            }
-        )
+        super().__init__({
+            "targets": In(data.ArrayLayout(target_layout(config), config.requantizers)),
+            "words": In(Vector(activation_word(config), config.requantizers)),
+            "writes": Out(Vector(write_layout(config), config.pixels)),
+            "error": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

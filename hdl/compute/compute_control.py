@@ -29,19 +29,17 @@ class ComputeControl(wiring.Component):
     def __init__(self, config):
         self.config = config
         layout = struct_layout(isa.Compute, config)
-        super().__init__(
-            {
-                "instructions": In(stream.Signature(layout)),
-                "running": In(1),
-                "written": In(1),
-                "copied": In(1),
-                "done": In(1),
-                "reading": Out(layout),
-                "start": Out(1),
-                "busy": Out(1),
-                "error_illegal": Out(1),
-            }
-        )
+        super().__init__({
+            "instructions": In(stream.Signature(layout)),
+            "running": In(1),
+            "written": In(1),
+            "copied": In(1),
+            "done": In(1),
+            "reading": Out(layout),
+            "start": Out(1),
+            "busy": Out(1),
+            "error_illegal": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -57,25 +57,23 @@ class ComputeUnit(wiring.Component):
         self.config = config
         self._mac_array, self._vector_unit = MacArray(config), VectorUnit(config)
         self._write_back = WriteBack(config)
-        super().__init__(
-            {
-                "instructions": In(stream.Signature(struct_layout(isa.Compute, config))),
-                "done": Out(1),
-                "busy": Out(1),
-                "step": Out(1),
-                "error_illegal": Out(1),
-                "error_address": Out(1),
-                "error_weight_address": Out(1),
-                "read_enable": Out(1),
-                "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
-                "read_data": In(Vector(activation_word(config), config.pixels)),
-                "writes": Out(Vector(write_layout(config), config.pixels)),
-                "weight_address": Out(config.weight_address_bits),
-                "weight_data": In(weight_word(config)),
-                "parameter_address": Out(config.parameter_address_bits),
-                "parameter_data": In(parameter_word(config)),
-            }
-        )
+        super().__init__({
+            "instructions": In(stream.Signature(struct_layout(isa.Compute, config))),
+            "done": Out(1),
+            "busy": Out(1),
+            "step": Out(1),
+            "error_illegal": Out(1),
+            "error_address": Out(1),
+            "error_weight_address": Out(1),
+            "read_enable": Out(1),
+            "read_addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
+            "read_data": In(Vector(activation_word(config), config.pixels)),
+            "writes": Out(Vector(write_layout(config), config.pixels)),
+            "weight_address": Out(config.weight_address_bits),
+            "weight_data": In(weight_word(config)),
+            "parameter_address": Out(config.parameter_address_bits),
+            "parameter_data": In(parameter_word(config)),
+        })
 
     @property
     def done_cycles(self):

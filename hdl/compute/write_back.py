@@ -31,16 +31,14 @@ class WriteBack(wiring.Component):
     def __init__(self, config):
         self.config = config
         self._write_address = WriteAddress(config)
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "result": In(result_layout(config)),
-                "results": In(Vector(activation_word(config), config.requantizers)),
-                "writes": Out(Vector(write_layout(config), config.pixels)),
-                "error_address": Out(1),
-                "error_illegal": Out(1),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "result": In(result_layout(config)),
+            "results": In(Vector(activation_word(config), config.requantizers)),
+            "writes": Out(Vector(write_layout(config), config.pixels)),
+            "error_address": Out(1),
+            "error_illegal": Out(1),
+        })
 
     @property
     def _pooled_latency(self):

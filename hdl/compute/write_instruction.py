@@ -27,16 +27,14 @@ class WriteInstruction(wiring.Component):
     def __init__(self, config):
         self.config = config
         layout = struct_layout(isa.Compute, config)
-        super().__init__(
-            {
-                "reading": In(layout),
-                "begin": In(1),
-                "drain": In(1),
-                "copied": Out(1),
-                "writing": Out(layout),
-                "start": Out(1),
-            }
-        )
+        super().__init__({
+            "reading": In(layout),
+            "begin": In(1),
+            "drain": In(1),
+            "copied": Out(1),
+            "writing": Out(layout),
+            "start": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -11,13 +11,11 @@ from quantflow import isa
 
 def position_layout(config):
     """`isa.Position` with room for the groups that a walk reaches beyond both ends of a map."""
-    return data.StructLayout(
-        {
-            "phase": unsigned(config.phase_bits),
-            "bank": unsigned(config.bank_bits),
-            "group": signed(config.extent_bits + 2),
-        }
-    )
+    return data.StructLayout({
+        "phase": unsigned(config.phase_bits),
+        "bank": unsigned(config.bank_bits),
+        "group": signed(config.extent_bits + 2),
+    })
 
 
 class ColumnWalker(wiring.Component):
@@ -42,16 +40,14 @@ class ColumnWalker(wiring.Component):
         self.levels = levels
         self.stepped = tuple(stepped)
         given = struct_layout(isa.Position, config)
-        super().__init__(
-            {
-                "start": In(1),
-                "first": In(given),
-                "phases": In(config.phase_bits),
-                "steps": In(data.ArrayLayout(given, len(self.stepped))),
-                "advance": In(levels),
-                "position": Out(position_layout(config)),
-            }
-        )
+        super().__init__({
+            "start": In(1),
+            "first": In(given),
+            "phases": In(config.phase_bits),
+            "steps": In(data.ArrayLayout(given, len(self.stepped))),
+            "advance": In(levels),
+            "position": Out(position_layout(config)),
+        })
 
     def elaborate(self, platform):
         m = Module()

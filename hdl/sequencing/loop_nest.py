@@ -27,16 +27,14 @@ class LoopNest(wiring.Component):
     def __init__(self, levels, bits):
         self.levels = levels
         self.bits = bits
-        super().__init__(
-            {
-                "start": In(1),
-                "counts": In(data.ArrayLayout(unsigned(bits), levels)),
-                "step": In(1),
-                "advance": Out(levels),
-                "first": Out(levels),
-                "last": Out(levels),
-            }
-        )
+        super().__init__({
+            "start": In(1),
+            "counts": In(data.ArrayLayout(unsigned(bits), levels)),
+            "step": In(1),
+            "advance": Out(levels),
+            "first": Out(levels),
+            "last": Out(levels),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -33,17 +33,15 @@ class ReadAddress(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "operand": In(step_layout(config)),
-                "addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
-                "marks": Out(marks_layout()),
-                "inside": Out(config.pixels),
-                "offset": Out(config.bank_bits),
-                "error": Out(1),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "operand": In(step_layout(config)),
+            "addresses": Out(data.ArrayLayout(config.activation_address_bits, config.pixels)),
+            "marks": Out(marks_layout()),
+            "inside": Out(config.pixels),
+            "offset": Out(config.bank_bits),
+            "error": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

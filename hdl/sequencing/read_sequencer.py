@@ -25,32 +25,28 @@ COLUMN_LEVELS = (ReadLevel.OUTPUT_GROUP, ReadLevel.WINDOW_COLUMN, ReadLevel.KERN
 
 def marks_layout():
     """What the array has to know of a step beside its operands."""
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "first": 1,  # the sums begin anew
-            "shift": 1,  # the sums so far move left by config.pass_shift
-            "last": 1,  # the sums behind this step are drained
-            "initial": 1,  # as `last`, and they are the instruction's first
-            "unsigned": 1,  # the activations are unsigned numbers
-            "maximum": 1,  # the step is the vector unit's
-        }
-    )
+    return data.StructLayout({
+        "valid": 1,
+        "first": 1,  # the sums begin anew
+        "shift": 1,  # the sums so far move left by config.pass_shift
+        "last": 1,  # the sums behind this step are drained
+        "initial": 1,  # as `last`, and they are the instruction's first
+        "unsigned": 1,  # the activations are unsigned numbers
+        "maximum": 1,  # the step is the vector unit's
+    })
 
 
 def step_layout(config):
     """One step of the array: where its activations and its weight word lie."""
-    return data.StructLayout(
-        {
-            "marks": marks_layout(),
-            "residual": 1,  # read from the residual map, not from the source
-            "row": signed(config.extent_bits + 2),  # row of the source, negative above the map
-            "row_address": config.activation_address_bits,  # of that row's word in phase 0 and group 0
-            "position": position_layout(config),  # column of pixel 0
-            "columns_left": signed(config.extent_bits + 2),  # columns written from pixel 0 to the end of the row
-            "weight_address": config.weight_address_bits,
-        }
-    )
+    return data.StructLayout({
+        "marks": marks_layout(),
+        "residual": 1,  # read from the residual map, not from the source
+        "row": signed(config.extent_bits + 2),  # row of the source, negative above the map
+        "row_address": config.activation_address_bits,  # of that row's word in phase 0 and group 0
+        "position": position_layout(config),  # column of pixel 0
+        "columns_left": signed(config.extent_bits + 2),  # columns written from pixel 0 to the end of the row
+        "weight_address": config.weight_address_bits,
+    })
 
 
 class ReadSequencer(wiring.Component):
@@ -72,17 +68,15 @@ class ReadSequencer(wiring.Component):
     def __init__(self, config, *, boundary_cycles, switch_cycles):
         self.config = config
         self._issuer = StepIssuer(config, boundary_cycles=boundary_cycles, switch_cycles=switch_cycles)
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "start": In(1),
-                "running": Out(1),
-                "step": Out(1),
-                "final": Out(1),
-                "operand": Out(step_layout(config)),
-                "error_weight_address": Out(1),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "start": In(1),
+            "running": Out(1),
+            "step": Out(1),
+            "final": Out(1),
+            "operand": Out(step_layout(config)),
+            "error_weight_address": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

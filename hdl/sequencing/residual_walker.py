@@ -31,16 +31,14 @@ class ResidualWalker(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "start": In(1),
-                "advance": In(len(ResidualLevel)),
-                "row_address": Out(config.activation_address_bits),
-                "group": Out(signed(config.extent_bits + 2)),
-                "columns_left": Out(signed(config.extent_bits + 2)),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "start": In(1),
+            "advance": In(len(ResidualLevel)),
+            "row_address": Out(config.activation_address_bits),
+            "group": Out(signed(config.extent_bits + 2)),
+            "columns_left": Out(signed(config.extent_bits + 2)),
+        })
 
     def elaborate(self, platform):
         m = Module()

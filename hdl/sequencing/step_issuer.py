@@ -68,15 +68,13 @@ class StepIssuer(wiring.Component):
         self.boundary_cycles, self.switch_cycles = boundary_cycles, switch_cycles
         flags = ("running", "step", "final", "valid", "residual")
         marks = ("first", "shift", "last", "initial", "group_end", "pass_end")
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "start": In(1),
-                **{name: Out(1) for name in flags + marks},
-                "advance": Out(len(ReadLevel)),
-                "residual_advance": Out(len(ResidualLevel)),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "start": In(1),
+            **{name: Out(1) for name in flags + marks},
+            "advance": Out(len(ReadLevel)),
+            "residual_advance": Out(len(ResidualLevel)),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -32,15 +32,13 @@ class StrideGenerator(wiring.Component):
         self.levels = levels
         self.bits = bits
         self.strided = tuple(strided)
-        super().__init__(
-            {
-                "start": In(1),
-                "first": In(bits),
-                "strides": In(data.ArrayLayout(unsigned(bits), len(self.strided))),
-                "advance": In(levels),
-                "value": Out(bits),
-            }
-        )
+        super().__init__({
+            "start": In(1),
+            "first": In(bits),
+            "strides": In(data.ArrayLayout(unsigned(bits), len(self.strided))),
+            "advance": In(levels),
+            "value": Out(bits),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -24,19 +24,17 @@ class WeightCounter(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "start": In(1),
-                "first": In(config.weight_address_bits),
-                "uniform": In(1),
-                "valid": In(1),
-                "pass_end": In(1),
-                "last": In(1),
-                "last_of_block": In(1),
-                "address": Out(config.weight_address_bits),
-                "error": Out(1),
-            }
-        )
+        super().__init__({
+            "start": In(1),
+            "first": In(config.weight_address_bits),
+            "uniform": In(1),
+            "valid": In(1),
+            "pass_end": In(1),
+            "last": In(1),
+            "last_of_block": In(1),
+            "address": Out(config.weight_address_bits),
+            "error": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -33,14 +33,12 @@ class WriteAddress(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "result": In(result_layout(config)),
-                "targets": Out(data.ArrayLayout(target_layout(config), config.requantizers)),
-                "error": Out(1),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "result": In(result_layout(config)),
+            "targets": Out(data.ArrayLayout(target_layout(config), config.requantizers)),
+            "error": Out(1),
+        })
 
     @property
     def latency(self):

@@ -31,17 +31,15 @@ COLUMN_LEVELS = (WriteLevel.OUTPUT_GROUP, WriteLevel.DRAIN)
 
 def result_layout(config):
     """The R words of one drain cycle: where they go, if they go anywhere."""
-    return data.StructLayout(
-        {
-            "valid": 1,
-            "first": 1,  # first position of the pooling window
-            "last": 1,  # last position of the pooling window: the words are written
-            "slot": max(1, (config.drain_cycles - 1).bit_length()),  # drain cycle k
-            "row_address": config.activation_address_bits,
-            "position": position_layout(config),  # column of word 0
-            "columns_left": signed(config.extent_bits + 2),  # columns from word 0 to the end of the row
-        }
-    )
+    return data.StructLayout({
+        "valid": 1,
+        "first": 1,  # first position of the pooling window
+        "last": 1,  # last position of the pooling window: the words are written
+        "slot": max(1, (config.drain_cycles - 1).bit_length()),  # drain cycle k
+        "row_address": config.activation_address_bits,
+        "position": position_layout(config),  # column of word 0
+        "columns_left": signed(config.extent_bits + 2),  # columns from word 0 to the end of the row
+    })
 
 
 class WriteSequencer(wiring.Component):
@@ -62,16 +60,14 @@ class WriteSequencer(wiring.Component):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(
-            {
-                "instruction": In(struct_layout(isa.Compute, config)),
-                "start": In(1),
-                "valid": In(1),
-                "parameter_address": Out(config.parameter_address_bits),
-                "result": Out(result_layout(config)),
-                "error_parameter_address": Out(1),
-            }
-        )
+        super().__init__({
+            "instruction": In(struct_layout(isa.Compute, config)),
+            "start": In(1),
+            "valid": In(1),
+            "parameter_address": Out(config.parameter_address_bits),
+            "result": Out(result_layout(config)),
+            "error_parameter_address": Out(1),
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -42,15 +42,13 @@ class ComputeBench(wiring.Component):
         self._unit, self._activations = ComputeUnit(config), ActivationScratchpad(config)
         self._weights, self._parameters = weight_scratchpad(config), parameter_scratchpad(config)
         scratchpad = self._activations.signature.members
-        super().__init__(
-            {
-                **{name: self._unit.signature.members[name] for name in OUTSIDE},
-                "writing": Out(1),
-                **{name: scratchpad[name] for name in ("load_write", "store_read", "rows")},
-                "weight_write": In(self._weights.write.shape()),
-                "parameter_write": In(self._parameters.write.shape()),
-            }
-        )
+        super().__init__({
+            **{name: self._unit.signature.members[name] for name in OUTSIDE},
+            "writing": Out(1),
+            **{name: scratchpad[name] for name in ("load_write", "store_read", "rows")},
+            "weight_write": In(self._weights.write.shape()),
+            "parameter_write": In(self._parameters.write.shape()),
+        })
 
     @property
     def facts(self):
