@@ -71,18 +71,17 @@ def add_tokens(entries):
     known = {unit: dict.fromkeys(Unit, -1) for unit in Unit}
     for entry in entries:
         unit = entry.unit
-        for other in Unit:
-            if other == unit:
-                continue
-            found = _latest_conflict(entry, units[other], known[unit][other])
-            if found is None:
-                continue
+        found = {other: _latest_conflict(entry, units[other], known[unit][other]) for other in Unit if other != unit}
+        found = {other: index for other, index in found.items() if index is not None}
+        for other, index in found.items():
+            if any(clocks[third][found[third]][other] >= index for third in found if third != other):
+                continue  # the other one waited for has waited for this one
             entry.wait |= 1 << other
-            sender = units[other][found]
+            sender = units[other][index]
             sender.signal |= 1 << unit
             entry.after[other] = sender
             for third in Unit:
-                known[unit][third] = max(known[unit][third], clocks[other][found][third])
+                known[unit][third] = max(known[unit][third], clocks[other][index][third])
         units[unit].append(entry)
         known[unit][unit] = len(units[unit]) - 1
         clocks[unit].append(dict(known[unit]))
