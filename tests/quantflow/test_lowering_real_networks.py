@@ -11,6 +11,7 @@ from quantflow.compiler.lowering import lower
 from quantflow.compiler.stage import blocks
 from quantflow.config import Config
 from quantflow.importer import load_network
+from quantflow.lenet import model_path
 from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.lowered import checked
@@ -33,6 +34,11 @@ def test_they_give_the_same_integers(parts, unsigned):
     quantized, images = tuned(data_folder(*parts), unsigned)
     stages, _, _ = checked(quantized, images, MACHINE)
     assert sum(stage.macs for stage in stages) == quantized.network.macs
+
+
+def test_the_embedded_lenet():
+    stages, _, _ = checked(*tuned(model_path()), Config(pixels=2, lanes=8))
+    assert stages[0].pool == (2, 2) and sum(stage.macs for stage in stages) == 416520
 
 
 def test_resnet20_spends_no_stage_on_its_shortcuts():
