@@ -110,6 +110,25 @@ def test_residuals_of_every_scale(seed):
     checked_graph(graph, config(4))
 
 
+def finer_residual(weight_bits, by):
+    """A graph with a residual whose fractional length is greater than the products', by so many bits."""
+    graph = RandomGraph(2, (4, 5, 5), weight_bits=weight_bits)
+    first = graph.convolution("image", 4, padding=AROUND)
+    name = graph.convolution(first, 4, padding=AROUND, residual=first)
+    entry, before = graph.quantized.layers[name], graph.quantized.output_format(first)
+    output = replace(entry.output, fl=before.fl - 2)
+    fl = np.full(4, -by, np.int32)
+    graph.quantized.layers[name] = replace(entry, weight_fl=fl, output=output, shift=fl + before.fl - output.fl)
+    return graph, name
+
+
+@pytest.mark.parametrize("by", [1, 3])
+def test_a_residual_finer_than_the_products(by):
+    graph, _ = finer_residual(4, by)
+    stages, _, _ = checked_graph(graph, config(4))
+    assert np.abs(stages[1].words[:, stages[1].residual_steps :].astype(int)).max() > 8 << by - 1
+
+
 def test_weights_wider_than_the_machines_are_computed_in_passes():
     builder = RandomNetwork(6, (3, 6, 6), weight_bits=12).convolution(5, (3, 3)).dense(4)
     stages, _, _ = checked(builder.finish(), builder.images(2), config(4))
@@ -118,15 +137,9 @@ def test_weights_wider_than_the_machines_are_computed_in_passes():
 
 def test_wide_weights_with_a_fine_residual_are_refused():
     """The residual would have to count less than the least digit of the passes behind it."""
-    graph = RandomGraph(2, (4, 5, 5), weight_bits=14)
-    first = graph.convolution("image", 4, padding=AROUND)
-    name = graph.convolution(first, 4, padding=AROUND, residual=first)
-    quantized = graph.quantized
-    entry, fl = quantized.layers[name], quantized.output_format(first).fl
-    none = np.zeros(4, np.int32)
-    quantized.layers[name] = replace(entry, weight_fl=none, shift=none + fl - entry.output.fl)
+    graph, name = finer_residual(14, 0)
     with pytest.raises(UserError, match=f"^layer {name} has weights of 14 bits and a map added to their sums"):
-        lower(quantized, config(4))
+        lower(graph.quantized, config(4))
 
 
 def test_the_layers_of_a_real_shape_keep_their_macs():
