@@ -33,6 +33,14 @@ def test_sums_by_hand(weights, bias, bits):
     assert sum_bits(stages[0], maps, machine) == expected
 
 
+@pytest.mark.parametrize(("weights", "bits"), [([-1], 9), ([1], 9), ([-1, -1], 10), ([2, -1], 10)])
+def test_sums_of_unsigned_numbers_by_hand(weights, bits):
+    """Inputs lie in 0 to 255."""
+    quantized = replace(one_dense([weights], [0]), input=Format(bits=8, fl=0, signed=False))
+    stages, maps = lowered(quantized, config(4))
+    assert sum_bits(stages[0], maps, config(4)) == bits
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_sum_is_wider_than_proved(seed):
     """With accumulators of just the width that is proved, `run_stages` asserts no overflow for extreme inputs."""
