@@ -47,9 +47,9 @@ def place(stages, maps, columns, config, *, input, output):
     `columns` are the phases of the maps, `input` and `output` name the network's. Raises UserError for the
     first layer that fits in no way.
     """
+    resident = are_resident(stages, config)
     for stage in stages:
-        if stage.weight_words:
-            pieces(stage, config)
+        pieces(stage, config, resident=resident)  # raises where weights do not fit
     names = [name for name in maps if any(name == view.map for stage in stages for view in views(stage).values())]
     problem = _Problem(
         stages=stages,
@@ -57,7 +57,7 @@ def place(stages, maps, columns, config, *, input, output):
         lives={name: _life(stages, name) for name in names},
         input=input,
         output=output,
-        resident=are_resident(stages, config),
+        resident=resident,
         config=config,
     )
     spilled = frozenset()

@@ -38,7 +38,8 @@ class Schedule:
         self.entries = in_order_of_start(self.entries)
 
     def _stage(self, index):
-        stage, whole = self.stages[index], pieces(self.stages[index], self.config)
+        stage = self.stages[index]
+        whole = pieces(stage, self.config, resident=self.placement.resident)
         sequence = tiles(
             stage,
             self.placement.plans[index],

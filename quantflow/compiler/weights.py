@@ -58,12 +58,15 @@ class Piece:
     residual: bool  # whether the residual's steps come first
 
 
-def pieces(stage, config):
-    """The whole of an output block's steps, or pieces of them where they are too many; UserError if that fails."""
+def pieces(stage, config, *, resident):
+    """The whole of an output block's steps, or pieces of them where they are too many; UserError if that fails.
+
+    Weights that are `resident` need no pieces.
+    """
     kernel_rows, kernel_columns = stage.window.kernel
     rows, columns, blocks = range(kernel_rows), range(kernel_columns), range(stage.input_blocks)
     words, ahead = stage.weight_words, stage.residual_steps
-    if not is_split(stage, config):
+    if resident or not is_split(stage, config):
         if words > config.weight_depth:
             raise UserError(
                 f"layer {stage.name} does not fit: one block of its output channels needs {words} words of the "
