@@ -16,7 +16,7 @@ from cocotb.triggers import First, RisingEdge, with_timeout
 from quantflow.isa import Unit
 from quantflow.manifest import MODEL
 from quantflow.registers import BUSY, DONE, FAILED, START, Register
-from sim.testbench import LOAD_FILE, STORE_FILE, read_words, write_words
+from sim.testbench import LOAD_FILE, STORE_FILE, joined, read_words, stripes, write_words
 
 CLOCK_NS = 10
 RESET_CYCLES = 4
@@ -38,6 +38,8 @@ class Host:
             "backdoor_first", "backdoor_last", "rearm",
         ):  # fmt: skip
             getattr(dut, name).value = 0
+        for name, value in self.job["memory"].items():
+            getattr(dut, name).value = value
         dut.rst.value = 1
         for _ in range(RESET_CYCLES):
             await RisingEdge(dut.clk)
@@ -72,17 +74,22 @@ class Host:
                 return data.value.to_unsigned() if data is not None else None
 
     async def load_memory(self, sections):
-        """Put bytes into the memory: pairs of byte address and bytes."""
-        write_words(Path(LOAD_FILE), sections, self.job["port_bytes"])
+        """Put bytes into the machine's memory: pairs of byte address and bytes."""
+        parts = [part for section in sections for part in stripes(*section, **self.job["ports"])]
+        write_words(Path(LOAD_FILE), parts, self.job["ports"]["port_bytes"])
         await self._pulse(self.dut.backdoor_load)
 
     async def store_memory(self, address, size):
-        """Bytes [address, address + size) of the memory; both multiples of the port's width."""
-        width = self.job["port_bytes"]
-        self.dut.backdoor_first.value = address // width
-        self.dut.backdoor_last.value = (address + size) // width - 1
-        await self._pulse(self.dut.backdoor_store)
-        return read_words(Path(STORE_FILE), width)
+        """Bytes [address, address + size) of the machine's memory; both multiples of the beat of all ports."""
+        ports, stride, width = (self.job["ports"][name] for name in ("ports", "stride", "port_bytes"))
+        parts = []
+        for port in range(ports):
+            first = (port * stride + address // ports) // width
+            self.dut.backdoor_first.value = first
+            self.dut.backdoor_last.value = first + size // ports // width - 1
+            await self._pulse(self.dut.backdoor_store)
+            parts.append(read_words(Path(STORE_FILE), width))
+        return joined(parts, width)
 
     async def _pulse(self, signal):
         await RisingEdge(self.dut.clk)
@@ -144,6 +151,8 @@ async def work_off_job(dut):
     if identity != job["identity"]:
         _report({"identity": identity})
         return
+    for port in range(job["ports"]["ports"]):
+        await host.write(Register.PORT_BASE + 4 * port, port * job["ports"]["stride"])
     await host.load_memory([(job["model_address"], Path(MODEL).read_bytes())])
     bases = (job["model_address"], job["input_address"], job["output_address"], job["work_address"])
     for index, base in enumerate(bases):

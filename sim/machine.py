@@ -12,13 +12,14 @@ from quantflow.errors import UserError
 from quantflow.manifest import MODEL, VERILOG
 from sim.diagnosis import describe_stop
 from sim.simulator import WAVES, build
-from sim.testbench import TOP, TRACE_FILE, system_source
+from sim.testbench import TOP, TRACE_FILE, memory_inputs, system_source
 from sim.timeline import read_timelines
 
 LOG_FILE = "simulation.log"
 # The machine's own watchdog fires later, so that units are still found in the act.
 WATCHDOG_SHARE = 4
 POLL_SECONDS = 0.2
+PAGE_BYTES = 4096
 
 
 class SimulationError(Exception):
@@ -37,7 +38,8 @@ class Run:
 class Machine:
     """A build folder's machine, compiled for the simulator."""
 
-    def __init__(self, folder, manifest, *, simulator="verilator", waves=False):
+    def __init__(self, folder, manifest, *, simulator="verilator", waves=False, stalls=0):
+        """`stalls`: the share of cycles in which each channel of the memory stands still, at random."""
         if simulator not in WAVES:
             raise UserError(f"there is no simulator {simulator}; known are {', '.join(WAVES)}")
         self.folder, self.manifest = folder, manifest
@@ -46,15 +48,16 @@ class Machine:
             self.model = (folder / MODEL).read_bytes()
         except OSError as error:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
-        timing = manifest.memory
+        config = manifest.config
+        self.memory = memory_inputs(manifest.memory, stalls)
+        # Each port's part of the memory begins on a page of its own.
+        self.stride = -(-manifest.memory_bytes // (config.ports * PAGE_BYTES)) * PAGE_BYTES
         source = system_source(
             accelerator,
-            DATA_WIDTH=manifest.config.port_bits,
-            SIZE_BYTES=manifest.memory_bytes,
-            LATENCY=timing.latency,
-            STALL_PERIOD=timing.stall_period,
-            STALL_CYCLES=timing.stall_cycles,
-            WATCHDOG_CYCLES=max(1, manifest.config.watchdog_cycles // WATCHDOG_SHARE),
+            PORTS=config.ports,
+            DATA_WIDTH=config.port_bits,
+            SIZE_BYTES=config.ports * self.stride,
+            WATCHDOG_CYCLES=max(1, config.watchdog_cycles // WATCHDOG_SHARE),
         )
         self.built = build(source, top=TOP, simulator=simulator, waves=waves, closed=True)
 
@@ -98,7 +101,12 @@ class Machine:
             }
             runs.append({"image": image, "program": place, "output_bytes": size})
         return {
-            "port_bytes": manifest.config.port_bytes,
+            "ports": {
+                "ports": manifest.config.ports,
+                "port_bytes": manifest.config.port_bytes,
+                "stride": self.stride,
+            },
+            "memory": self.memory,
             "identity": manifest.identity,
             "model_address": manifest.model_address,
             "input_address": manifest.input_address,

@@ -3,6 +3,10 @@
 import re
 from pathlib import Path
 
+import numpy as np
+
+from hdl.bus.axi import numbered
+
 MEMORY = Path(__file__).with_name("axi_memory.sv")
 TESTBENCH = Path(__file__).with_name("testbench.sv")
 TOP = "testbench"
@@ -21,7 +25,32 @@ def system_source(accelerator, **parameters):
 
     `parameters` replace the defaults of sim/testbench.sv's parameters. The top is `TOP`.
     """
-    return "\n".join([accelerator, MEMORY.read_text(), with_parameters(TESTBENCH.read_text(), parameters)])
+    testbench = with_parameters(TESTBENCH.read_text(), parameters)
+    ports = parameters.get("PORTS", 1)
+    lines = [port_line for line in testbench.split("\n") for port_line in _for_ports(line, ports)]
+    return "\n".join([accelerator, MEMORY.read_text(), *lines])
+
+
+def _for_ports(line, ports):
+    """A line of the testbench, repeated for each memory port where it names the first one's signals."""
+    if ".m_axi_" not in line:
+        return [line]
+    return [line.replace("m_axi_", numbered("m_axi_", port)).replace("[0", f"[{port}") for port in range(ports)]
+
+
+def memory_inputs(timing, stalls=0, seed=1):
+    """What sim/axi_memory.sv's inputs are for a quantflow.cycles.MemoryTiming, by name.
+
+    `stalls` is the share of cycles, below 1, in which each channel of each port stands still.
+    """
+    return {
+        "latency": timing.latency,
+        "bandwidth": round(256 * timing.bytes_per_cycle) if timing.bytes_per_cycle else 0,
+        "stalls": round(256 * stalls),
+        "seed": seed,
+        "error_first": 1,
+        "error_last": 0,
+    }
 
 
 def with_parameters(source, parameters):
@@ -56,3 +85,19 @@ def read_words(path, width):
     """The bytes of a file that $writememh wrote; comments and addresses are skipped."""
     words = (line for line in path.read_text().split("\n") if line and line[0] not in "/@")
     return b"".join(bytes.fromhex(word.strip().zfill(2 * width))[::-1] for word in words)
+
+
+def stripes(address, data, *, ports, port_bytes, stride):
+    """Where bytes of the machine's memory lie on the bus: a (bus address, bytes) for each port.
+
+    `address` is a multiple of the beat of all ports; the last beat is filled up with zeros. Port k's
+    part of the memory begins at bus address k * stride, as PORT_BASE must say.
+    """
+    data = np.frombuffer(bytes(data), np.uint8)
+    beats = np.pad(data, (0, -len(data) % (ports * port_bytes))).reshape(-1, ports, port_bytes)
+    return [(port * stride + address // ports, beats[:, port].tobytes()) for port in range(ports)]
+
+
+def joined(parts, port_bytes):
+    """Bytes of the machine's memory from the ports' parts of them, the inverse of `stripes`."""
+    return np.stack([np.frombuffer(part, np.uint8).reshape(-1, port_bytes) for part in parts], axis=1).tobytes()

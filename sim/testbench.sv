@@ -3,13 +3,12 @@
 // The control port and the memory's backdoor are ports of this module. What must be looked at in
 // every cycle is looked at here: retirements go to TRACE_FILE, one line "<cycle> <unit>" each
 // (L, C, S; I where the interrupt rises), and `stalled` is high after WATCHDOG_CYCLES cycles
-// without a beat on any memory channel, a retirement or a cycle with `rearm`.
+// without a beat on any memory channel, a retirement or a cycle with `rearm`. sim/testbench.py repeats
+// the lines that name the accelerator's first memory port, `m_axi_` and 0, for the further ones.
 module testbench #(
+    parameter PORTS = 1,
     parameter DATA_WIDTH = 64,
     parameter SIZE_BYTES = 65536,
-    parameter LATENCY = 10,
-    parameter STALL_PERIOD = 16,
-    parameter STALL_CYCLES = 4,
     parameter WATCHDOG_CYCLES = 20000,
     parameter TRACE_FILE = "trace.txt"
 ) (
@@ -34,6 +33,13 @@ module testbench #(
     input wire s_axil_rready,
     output wire interrupt,
 
+    input wire [31:0] latency,  // of the memory, see sim/axi_memory.sv; set before the reset
+    input wire [31:0] bandwidth,
+    input wire [7:0] stalls,
+    input wire [31:0] seed,
+    input wire [31:0] error_first,
+    input wire [31:0] error_last,
+
     input wire backdoor_load,
     input wire backdoor_store,
     input wire [31:0] backdoor_first,
@@ -45,25 +51,29 @@ module testbench #(
     output wire [2:0] waiting,  // bit 1 << isa.Unit
     output wire [2:0] busy
 );
-    wire arid, awid, rid, bid;
-    wire [31:0] araddr, awaddr;
-    wire [7:0] arlen, awlen;
-    wire [2:0] arsize, awsize;
-    wire [1:0] arburst, awburst, rresp, bresp;
-    wire arvalid, arready, awvalid, awready, rlast, rvalid, rready, wlast, wvalid, wready, bvalid, bready;
-    wire [DATA_WIDTH-1:0] rdata, wdata;
-    wire [DATA_WIDTH/8-1:0] wstrb;
+    wire [PORTS-1:0] arid, awid, rid, bid;
+    wire [PORTS*32-1:0] araddr, awaddr;
+    wire [PORTS*8-1:0] arlen, awlen;
+    wire [PORTS*3-1:0] arsize, awsize;
+    wire [PORTS*2-1:0] arburst, awburst, rresp, bresp;
+    wire [PORTS-1:0] arvalid, arready, awvalid, awready, rlast, rvalid, rready, wlast, wvalid, wready, bvalid, bready;
+    wire [PORTS*DATA_WIDTH-1:0] rdata, wdata;
+    wire [PORTS*DATA_WIDTH/8-1:0] wstrb;
     wire load_retired, compute_retired, store_retired;
 
     axi_memory #(
+        .PORTS(PORTS),
         .DATA_WIDTH(DATA_WIDTH),
-        .SIZE_BYTES(SIZE_BYTES),
-        .LATENCY(LATENCY),
-        .STALL_PERIOD(STALL_PERIOD),
-        .STALL_CYCLES(STALL_CYCLES)
+        .SIZE_BYTES(SIZE_BYTES)
     ) memory (
         .clk(clk),
         .rst(rst),
+        .latency(latency),
+        .bandwidth(bandwidth),
+        .stalls(stalls),
+        .seed(seed),
+        .error_first(error_first),
+        .error_last(error_last),
         .s_axi_arid(arid),
         .s_axi_araddr(araddr),
         .s_axi_arlen(arlen),
@@ -102,39 +112,39 @@ module testbench #(
     accelerator accelerator (
         .clk(clk),
         .rst(rst),
-        .m_axi_arid(arid),
-        .m_axi_araddr(araddr),
-        .m_axi_arlen(arlen),
-        .m_axi_arsize(arsize),
-        .m_axi_arburst(arburst),
+        .m_axi_arid(arid[0]),
+        .m_axi_araddr(araddr[0 * 32 +: 32]),
+        .m_axi_arlen(arlen[0 * 8 +: 8]),
+        .m_axi_arsize(arsize[0 * 3 +: 3]),
+        .m_axi_arburst(arburst[0 * 2 +: 2]),
         .m_axi_arcache(),
         .m_axi_arprot(),
-        .m_axi_arvalid(arvalid),
-        .m_axi_arready(arready),
-        .m_axi_rid(rid),
-        .m_axi_rdata(rdata),
-        .m_axi_rresp(rresp),
-        .m_axi_rlast(rlast),
-        .m_axi_rvalid(rvalid),
-        .m_axi_rready(rready),
-        .m_axi_awid(awid),
-        .m_axi_awaddr(awaddr),
-        .m_axi_awlen(awlen),
-        .m_axi_awsize(awsize),
-        .m_axi_awburst(awburst),
+        .m_axi_arvalid(arvalid[0]),
+        .m_axi_arready(arready[0]),
+        .m_axi_rid(rid[0]),
+        .m_axi_rdata(rdata[0 * DATA_WIDTH +: DATA_WIDTH]),
+        .m_axi_rresp(rresp[0 * 2 +: 2]),
+        .m_axi_rlast(rlast[0]),
+        .m_axi_rvalid(rvalid[0]),
+        .m_axi_rready(rready[0]),
+        .m_axi_awid(awid[0]),
+        .m_axi_awaddr(awaddr[0 * 32 +: 32]),
+        .m_axi_awlen(awlen[0 * 8 +: 8]),
+        .m_axi_awsize(awsize[0 * 3 +: 3]),
+        .m_axi_awburst(awburst[0 * 2 +: 2]),
         .m_axi_awcache(),
         .m_axi_awprot(),
-        .m_axi_awvalid(awvalid),
-        .m_axi_awready(awready),
-        .m_axi_wdata(wdata),
-        .m_axi_wstrb(wstrb),
-        .m_axi_wlast(wlast),
-        .m_axi_wvalid(wvalid),
-        .m_axi_wready(wready),
-        .m_axi_bid(bid),
-        .m_axi_bresp(bresp),
-        .m_axi_bvalid(bvalid),
-        .m_axi_bready(bready),
+        .m_axi_awvalid(awvalid[0]),
+        .m_axi_awready(awready[0]),
+        .m_axi_wdata(wdata[0 * DATA_WIDTH +: DATA_WIDTH]),
+        .m_axi_wstrb(wstrb[0 * DATA_WIDTH / 8 +: DATA_WIDTH / 8]),
+        .m_axi_wlast(wlast[0]),
+        .m_axi_wvalid(wvalid[0]),
+        .m_axi_wready(wready[0]),
+        .m_axi_bid(bid[0]),
+        .m_axi_bresp(bresp[0 * 2 +: 2]),
+        .m_axi_bvalid(bvalid[0]),
+        .m_axi_bready(bready[0]),
         .s_axil_awaddr(s_axil_awaddr),
         .s_axil_awprot(3'b0),
         .s_axil_awvalid(s_axil_awvalid),
@@ -166,8 +176,7 @@ module testbench #(
         .trace_store_busy(busy[2])
     );
 
-    wire memory_event = arvalid && arready || rvalid && rready || awvalid && awready || wvalid && wready
-        || bvalid && bready;
+    wire memory_event = |(arvalid & arready | rvalid & rready | awvalid & awready | wvalid & wready | bvalid & bready);
     wire retirement = load_retired || compute_retired || store_retired;
     reg [31:0] quiet_cycles;
     reg interrupt_before;
