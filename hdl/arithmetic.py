@@ -19,14 +19,25 @@ def shift_right(value, shift, bits):
     at most those of `value`, is replaced by an integer of its sign that takes `bits` + 1:
     saturation to `bits` bits does not tell them apart.
     """
-    doubled, shift = Cat(Const(0, 1), value).as_signed(), Value.cast(shift)
-    sign, above = doubled[-1], doubled[bits:]
-    below = (~(Const(-1) << shift))[: len(doubled)]
-    excess = ((above ^ sign.replicate(len(above))) & ~below[: len(above)]).any()
-    # Whole steps of 2**FINE_BITS first: the rest of the way then has few bits to move.
-    coarse = (doubled >> Cat(Const(0, FINE_BITS), shift[FINE_BITS:]))[: bits + (1 << FINE_BITS) - 1].as_signed()
-    kept = (coarse >> shift[:FINE_BITS])[:bits]
-    return Cat(kept, sign ^ excess, sign).as_signed(), (doubled & below).any()
+    step = 1 << FINE_BITS
+    sign, shift = value[-1], Value.cast(shift)
+    doubled = Cat(Const(0, 1), value, sign.replicate(max(0, bits + step - 2 - len(value))))
+    # Whole steps of 2**FINE_BITS first: the rest of the way then has few bits to move. What falls off
+    # at either end is looked at in the same two parts.
+    fine, coarse = shift[:FINE_BITS], shift[FINE_BITS:]
+    window = (doubled.as_signed() >> Cat(Const(0, FINE_BITS), coarse))[: bits + step - 1]
+    kept = (window.as_signed() >> fine)[:bits]
+    finely, coarsely = (~(Const(-1) << part) for part in (fine, coarse))  # ones below what they shift by
+    rest = _any_of_steps(doubled, step, coarsely) | (window & finely).any()
+    above, beside = (end ^ sign.replicate(len(end)) for end in (doubled[len(window) :], window[bits:]))
+    excess = _any_of_steps(above, step, ~coarsely) | (beside & ~finely).any()
+    return Cat(kept, sign ^ excess, sign).as_signed(), rest
+
+
+def _any_of_steps(value, step, chosen):
+    """Whether a bit is set in the groups of `step` bits that `chosen` has ones for."""
+    groups = Cat(value[n : n + step].any() for n in range(0, len(value), step))
+    return (groups & chosen).any()
 
 
 def round_half_even(shifted, rest):

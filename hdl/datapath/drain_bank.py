@@ -30,13 +30,14 @@ class DrainBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # The words move one place down per cycle, so that output j always reads place j * D.
-        places = Signal.like(self.accumulators)
+        places = Signal.like(self.accumulators, reset_less=True)
         word_bits = accumulator_word(self.config).size
         remaining = Signal(range(self.config.drain_cycles + 1))
+        m.d.sync += places.eq(places.as_value()[word_bits:])  # on and on: to hold them still would take cells
         with m.If(self.load):
             m.d.sync += [places.eq(self.accumulators), remaining.eq(self.config.drain_cycles)]
         with m.Elif(self.valid):
-            m.d.sync += [places.eq(places.as_value()[word_bits:]), remaining.eq(remaining - 1)]
+            m.d.sync += remaining.eq(remaining - 1)
         m.d.comb += self.valid.eq(remaining.any())
         for j, place in enumerate(range(0, self.config.pixels, self.config.drain_cycles)):
             m.d.comb += self.words[j].eq(places[place])
