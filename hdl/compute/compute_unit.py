@@ -131,7 +131,7 @@ class ComputeUnit(wiring.Component):
             control.written.eq(completion.written),
             control.copied.eq(write_instruction.copied),
             control.done.eq(completion.done),
-            completion.final.eq(sequencer.final),
+            completion.ending.eq(sequencer.ending),
             completion.partial.eq(control.reading.partial),
             write_instruction.reading.eq(control.reading),
             write_instruction.begin.eq(control.start),

@@ -53,13 +53,13 @@ class ReadSequencer(wiring.Component):
     """Issues the steps of a compute instruction, as nested and addressed in `isa.Compute`.
 
     `start` begins; `operand` describes a step in each cycle with `operand.marks.valid`, `latency`
-    cycles after `start` at the earliest, at the pace of `StepIssuer`. `step` and `final` are set
-    one cycle before. `start` may come two cycles behind `final`. Rows and groups leave the source
+    cycles after `start` at the earliest, at the pace of `StepIssuer`. `step` and `ending` are set
+    one cycle before. `start` may come two cycles behind `ending`. Rows and groups leave the source
     on both sides: what exists is not decided here. `error_weight_address` pulses where a
     convolution's weight word does not exist.
 
-    Ports: instruction In(isa.Compute), constant from `start` to the cycle behind `final`; start
-    In(1); running, step, final Out(1); operand Out(step_layout); error_weight_address
+    Ports: instruction In(isa.Compute), constant from `start` to the cycle behind `ending`; start
+    In(1); running, step, ending Out(1); operand Out(step_layout); error_weight_address
     Out(1). Spacing of groups: see StepIssuer.
     """
 
@@ -73,7 +73,7 @@ class ReadSequencer(wiring.Component):
             "start": In(1),
             "running": Out(1),
             "step": Out(1),
-            "final": Out(1),
+            "ending": Out(1),
             "operand": Out(step_layout(config)),
             "error_weight_address": Out(1),
         })
@@ -86,7 +86,7 @@ class ReadSequencer(wiring.Component):
         m.d.comb += [
             issuer.instruction.eq(instruction),
             issuer.start.eq(self.start),
-            *(getattr(self, name).eq(getattr(issuer, name)) for name in ("running", "step", "final")),
+            *(getattr(self, name).eq(getattr(issuer, name)) for name in ("running", "step", "ending")),
             *(operand.marks[name].eq(getattr(issuer, name)) for name in ("valid", "first", "shift", "last", "initial")),
             operand.marks.unsigned.eq(Mux(issuer.residual, instruction.residual_unsigned, instruction.source_unsigned)),
             operand.marks.maximum.eq(instruction.operation == isa.Operation.MAXIMUM),

@@ -48,16 +48,16 @@ class StepIssuer(wiring.Component):
     `switch_cycles`, which is no less, where that had another operation, so that its words have left
     everything that follows the write side's instruction.
 
-    `start` begins a walk: two cycles behind the last one's `final` at the earliest. `step` and
-    `final`, the instruction's last step, tell of a step in its own cycle. All about a step comes
+    `start` begins a walk: two cycles behind the last one's `ending` at the earliest. `step` and
+    `ending`, the instruction's last step, tell of a step in its own cycle. All about a step comes
     one cycle later, with `valid`: its marks `first`, `shift` (see MacArray), `last` (of a group
     whose sums are drained), `initial` (as `last`, of the instruction's first group), `group_end`
     (as `last`, drained or not), `pass_end`; whether it reads the `residual`; and the one-hots
     `advance` and `residual_advance` towards the step behind it, of the source's walk and the
     residual's. Knows no addresses.
 
-    Ports: instruction In(isa.Compute), constant from `start` to `final`; start In(1);
-    running, step, final, valid, first, shift, last, initial, group_end, pass_end, residual Out(1);
+    Ports: instruction In(isa.Compute), constant from `start` to `ending`; start In(1);
+    running, step, ending, valid, first, shift, last, initial, group_end, pass_end, residual Out(1);
     advance Out, a bit per ReadLevel; residual_advance Out, a bit per ResidualLevel.
     """
 
@@ -66,7 +66,7 @@ class StepIssuer(wiring.Component):
     def __init__(self, config, *, boundary_cycles, switch_cycles):
         self.config = config
         self.boundary_cycles, self.switch_cycles = boundary_cycles, switch_cycles
-        flags = ("running", "step", "final", "valid", "residual")
+        flags = ("running", "step", "ending", "valid", "residual")
         marks = ("first", "shift", "last", "initial", "group_end", "pass_end")
         super().__init__({
             "instruction": In(struct_layout(isa.Compute, config)),
@@ -86,7 +86,7 @@ class StepIssuer(wiring.Component):
             group_last.eq(~adding & kernel.last.all()),
             drained.eq(~self.instruction.partial),
             self.step.eq(self.running & ~self._held(m, groups, group_last & drained)),
-            self.final.eq(self.step & group_last & groups.last.all()),
+            self.ending.eq(self.step & group_last & groups.last.all()),
             groups.step.eq(self.step & group_last),
             kernel.step.eq(self.step & ~adding),
             residual.step.eq(self.step & adding),
@@ -105,7 +105,7 @@ class StepIssuer(wiring.Component):
         with m.If(self.start):
             m.d.sync += [self.running.eq(1), adding.eq(adds)]
         with m.Elif(self.step):
-            m.d.sync += [self.running.eq(~self.final), adding.eq(Mux(adding, ~residual.last.all(), group_last & adds))]
+            m.d.sync += [self.running.eq(~self.ending), adding.eq(Mux(adding, ~residual.last.all(), group_last & adds))]
         return m
 
     def _nests(self, m):

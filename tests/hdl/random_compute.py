@@ -11,6 +11,7 @@ ROW, BLOCK = 24, 100  # strides of all maps
 UNSIGNED_PARAMETERS = 6  # from this word on, greatest results are those of unsigned maps
 SMALLEST_GREATEST = 20
 ONE_GROUP = {"output_blocks": 1, "output_rows": 1, "output_groups": 1, "window_rows": 1, "window_columns": 1}
+ONE_STEP = ONE_GROUP | {"passes": 1, "kernel_rows": 1, "kernel_columns": 1, "input_blocks": 1, "residual_passes": 0}
 
 
 class RandomCompute:
@@ -115,9 +116,11 @@ class RandomCompute:
         }
 
     def sequence(self, emulator, count):
-        """At least `count` instructions that the emulator has performed; some share their sums."""
+        """At least `count` instructions that the emulator has performed; some share their sums, some are very short."""
         done = []
         while len(done) < count:
+            if self.chance(0.2):
+                done += [self.performed(emulator, **ONE_STEP, output_columns=self.config.pixels) for _ in range(4)]
             carried = self.chance(0.3)
             done.append(self.performed(emulator, carried=carried, partial=int(carried), wide=self.chance(0.2)))
             while carried:

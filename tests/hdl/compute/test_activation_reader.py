@@ -10,36 +10,41 @@ from hdl.sequencing.read_address import ReadAddress
 from quantflow import isa
 from quantflow.config import Config
 from sim.bench import run_bench
+from tests.hdl.nests import mask
 from tests.hdl.pipelines import from_port, to_port
-from tests.hdl.random_compute import random_compute
+from tests.hdl.random_compute import RandomCompute
 
 CONFIG = Config(pixels=3, lanes=2, port_bits=32, activation_bits=16, activation_depth=100)
 STEPS, MAPS = 200, 6
+MARKS = ("valid", "first", "shift", "last", "initial", "unsigned", "maximum")  # as in marks_layout
 ADDRESSES = ReadAddress.latency + 1  # to the addresses' range check, and to the weight's address
 
 
 class Step:
     """Operands of one cycle, which may lie anywhere."""
 
-    def __init__(self, rng, phases):
-        self.valid, self.first, self.last = (int(bit) for bit in rng.integers(0, 2, 3))
+    def __init__(self, rng, instruction):
+        self.marks = dict(zip(MARKS, (int(bit) for bit in rng.integers(0, 2, len(MARKS))), strict=True))
+        self.residual = int(rng.integers(2))
         self.row = int(rng.integers(-3, 8))
         self.row_address = int(rng.integers(0, 1 << CONFIG.activation_address_bits))
-        self.phase, self.bank = int(rng.integers(phases)), int(rng.integers(CONFIG.pixels))
-        self.group = int(rng.integers(-2, 3))
+        self.phase, self.bank = int(rng.integers(instruction.source.phases)), int(rng.integers(CONFIG.pixels))
+        if self.residual:
+            self.phase = instruction.residual_first.phase
+        self.group, self.columns_left = int(rng.integers(-2, 3)), int(rng.integers(-2, 5))
         self.weight_address = int(rng.integers(0, 1 << CONFIG.weight_address_bits))
 
     def port(self):
         """As `step_layout` lies in bits."""
         parts = (
-            (self.valid, 1),
-            (self.first, 1),
-            (self.last, 1),
+            *((self.marks[name], 1) for name in MARKS),
+            (self.residual, 1),
             (self.row, CONFIG.extent_bits + 2),
             (self.row_address, CONFIG.activation_address_bits),
             (self.phase, CONFIG.phase_bits),
             (self.bank, CONFIG.bank_bits),
             (self.group, CONFIG.extent_bits + 2),
+            (self.columns_left, CONFIG.extent_bits + 2),
             (self.weight_address, CONFIG.weight_address_bits),
         )
         word, offset = 0, 0
@@ -48,19 +53,25 @@ class Step:
             offset += bits
         return word
 
+    def exists(self, instruction, unit, pixel):
+        if self.residual:
+            return pixel < self.columns_left
+        columns = instruction.columns + (self.phase < instruction.columns_remainder)
+        return 0 <= self.row < instruction.rows and 0 <= unit < columns
+
     def expected(self, instruction, memory):
-        """Each pixel's word, which pixels exist, and whether one of these has no address."""
+        """Each pixel's operands, which pixels exist, and whether one of these has no address."""
         words, inside, beyond = np.zeros((CONFIG.pixels, CONFIG.lanes), int), [], False
+        map_ = instruction.residual if self.residual else instruction.source
         for pixel in range(CONFIG.pixels):
             unit = CONFIG.pixels * self.group + self.bank + pixel
-            columns = instruction.columns + (self.phase < instruction.columns_remainder)
-            inside.append(int(0 <= self.row < instruction.rows and 0 <= unit < columns))
-            address = self.row_address + self.phase * instruction.source.phase_stride + unit // CONFIG.pixels
+            inside.append(int(self.exists(instruction, unit, pixel)))
+            address = self.row_address + self.phase * map_.phase_stride + unit // CONFIG.pixels
             address %= 1 << CONFIG.activation_address_bits
             if inside[-1] and address < CONFIG.activation_depth:
                 words[pixel] = memory[unit % CONFIG.pixels, address]
             beyond |= bool(inside[-1] and address >= CONFIG.activation_depth)
-        return words, inside, beyond
+        return words % (1 << CONFIG.activation_bits) if self.marks["unsigned"] else words, inside, beyond
 
 
 async def answer_reads(dut, memory):
@@ -81,7 +92,9 @@ async def answer_reads(dut, memory):
 async def outputs_of(dut, instruction, steps):
     """Apply one step per cycle; what the outputs show in each cycle."""
     dut.instruction.value = isa.encode(instruction, CONFIG)
-    names = ("valid", "first", "last", "inside", "error_address", "weight_address", "activations")
+    dut.operand.value = 0
+    await RisingEdge(dut.clk)  # before the first operand
+    names = ("marks", "inside", "error_address", "weight_address", "activations")
     recorded = []
     for port in [step.port() for step in steps] + [0] * (ActivationReader.latency + 1):
         dut.operand.value = port
@@ -101,19 +114,19 @@ async def steps_get_their_words(dut):
     cocotb.start_soon(answer_reads(dut, memory))
     latency, errors = ActivationReader.latency, 0
     for _ in range(MAPS):
-        instruction = random_compute(rng, CONFIG)
-        steps = [Step(rng, instruction.source.phases) for _ in range(STEPS)]
+        instruction = RandomCompute(CONFIG, rng).make()
+        steps = [Step(rng, instruction) for _ in range(STEPS)]
         recorded = await outputs_of(dut, instruction, steps)
         for number, step in enumerate(steps):
             words, inside, beyond = step.expected(instruction, memory)
             now = recorded[number + latency]
-            assert (now["valid"], now["first"], now["last"]) == (step.valid, step.first, step.last)
-            assert recorded[number + ADDRESSES]["error_address"] == (step.valid and beyond)
+            assert now["marks"] == mask(step.marks[name] for name in MARKS)
+            assert recorded[number + ADDRESSES]["error_address"] == (step.marks["valid"] and beyond)
             assert recorded[number + ADDRESSES]["weight_address"] == step.weight_address
-            errors += step.valid and beyond
-            if step.valid:
-                assert now["inside"] == sum(bit << pixel for pixel, bit in enumerate(inside))
-                found = from_port(now["activations"], CONFIG.activation_bits, words.shape)
+            errors += step.marks["valid"] and beyond
+            if step.marks["valid"]:
+                assert now["inside"] == mask(inside)
+                found = from_port(now["activations"], CONFIG.operand_bits, words.shape)
                 np.testing.assert_array_equal(found, words)
     assert 0 < errors < MAPS * STEPS / 2
 

@@ -306,7 +306,7 @@ async def faults_are_reported_and_reset_clears_them(dut):
 
 GRID = [
     {"pixels": 7, "lanes": 4, "requantizers": 2},
-    {"pixels": 3, "lanes": 8, "requantizers": 3},
+    {"pixels": 3, "lanes": 8, "requantizers": 3, "products_per_dsp": 2},
     {"pixels": 1, "lanes": 4, "weight_bits": 4, "accumulator_bits": 32},
     {"pixels": 2, "lanes": 2, "activation_bits": 16, "weight_bits": 4},
 ]

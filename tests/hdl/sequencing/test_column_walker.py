@@ -33,8 +33,7 @@ async def positions_follow_the_loops(dut):
             "phases": phases,
             "first": position_word(first, phases, CONFIG.extent_bits),
             "steps": sum(
-                position_word(step, phases, CONFIG.extent_bits) << index * step_bits
-                for index, step in enumerate(steps)
+                position_word(step, phases, CONFIG.extent_bits) << index * step_bits for index, step in enumerate(steps)
             ),
         }
         walked, indices = advances(rng, rng.integers(1, 4, LEVELS).tolist(), before)
