@@ -1,8 +1,11 @@
-"""The packing of two products, in numpy, bit by bit and for every operand and every pair of weights."""
+"""The packing of two products: in numpy, for every operand and every pair of weights; and what Yosys makes of it."""
 
 import numpy as np
 import pytest
 
+from boards.synthesis import synthesize
+from hdl.datapath.packed_multipliers import PackedMultipliers
+from hdl.verilog import to_verilog
 from quantflow.config import MULTIPLIER_BITS, Config
 
 CONFIGS = {
@@ -42,3 +45,13 @@ def test_every_product(name):
         below, above = packed_products(chunk, lower, upper, config)
         np.testing.assert_array_equal(below, np.broadcast_to(chunk * lower, below.shape))
         np.testing.assert_array_equal(above, np.broadcast_to(chunk * upper, above.shape))
+
+
+@pytest.mark.slow
+def test_one_slice_for_two_products():
+    """All registers lie in the slices; outside are the weights' adders, and a turned bit of each lower product."""
+    config = Config(pixels=3, lanes=4, port_bits=32, products_per_dsp=2)
+    used = synthesize(to_verilog(PackedMultipliers(config), "packed"), "xilinx-7", top="packed")
+    assert (used.dsp, used.ff) == (config.multipliers // 2, 0)
+    added = config.lanes**2 // 2 * config.weight_bits  # Yosys once lost the adders, and the operands behind them
+    assert added <= used.lut <= added + config.lanes**2 // 2 + config.multipliers // 2
