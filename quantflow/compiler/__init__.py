@@ -61,9 +61,10 @@ def compile_stages(stages, maps, config, *, input, output, fold=None, shapes=Non
     for name, options in _variants(placement.resident, offsets).items():
         entries = Schedule(stages, maps, columns, placement, image, config, options).entries
         programs[name] = _program(entries, image, config)
+        cycles = _array_cycles(entries, len(stages))
     return Deployment(
         config=config,
-        stages=tuple(_info(stage, config) for stage in stages),
+        stages=tuple(_info(stage, cycles[number]) for number, stage in enumerate(stages)),
         programs=programs,
         image=image.finish(),
         input=transfer(input, fold),
@@ -101,5 +102,12 @@ def _encoded(entry, config):
         raise UserError(f"{entry.label} does not fit the instruction set: {error}") from None
 
 
-def _info(stage, config):
-    return StageInfo(name=stage.name, layers=stage.layers, macs=stage.macs, array_cycles=stage.cycles(config))
+def _array_cycles(entries, count):
+    cycles = [0] * count
+    for entry in entries:
+        cycles[entry.stage] += entry.array_cycles
+    return cycles
+
+
+def _info(stage, cycles):
+    return StageInfo(name=stage.name, layers=stage.layers, macs=stage.macs, array_cycles=cycles)

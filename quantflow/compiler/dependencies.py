@@ -44,6 +44,7 @@ class Entry:
     reads: list
     writes: list
     cycles: int  # that it takes, about
+    array_cycles: int = 0  # in which the array works on it
     wait: int = 0
     signal: int = 0
     after: dict = field(default_factory=dict)  # the instructions waited for, by unit

@@ -89,6 +89,7 @@ class Schedule:
         view = stage.destination
         rows, blocks = view.first_row + tile.row, view.first_block + tile.first_block
         written = work.destination.interval(rows, tile.rows, blocks, tile.block_count)
+        cycles = work_cycles(stage, work, self.config)
         overlaps = self.overlaps.take(stage, work, lambda count: _rows_read(stage, work, count))
         return Entry(
             type=Compute,
@@ -98,7 +99,8 @@ class Schedule:
             cause="",
             reads=reads,
             writes=[] if work.partial else [Access(Space.ACTIVATION, *written)],
-            cycles=work_cycles(stage, work, self.config) + (0 if overlaps else self.overlaps.window),
+            cycles=cycles + (0 if overlaps else self.overlaps.window),
+            array_cycles=cycles,
         )
 
 

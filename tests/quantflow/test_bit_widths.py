@@ -376,7 +376,7 @@ def test_limits_that_cannot_be_kept(limits, fields, message):
 
 
 def test_cycles_of_a_network_that_the_machine_does_not_run():
-    machine = Machine(config=Config(pixels=4, lanes=4, port_bits=32, activation_depth=16), timing=MemoryTiming())
+    machine = Machine(config=Config(pixels=4, lanes=4, port_bits=32, activation_depth=2), timing=MemoryTiming())
     with pytest.raises(UserError, match="cycles cannot be limited where the machine does not run the network: layer"):
         search(problem(Limits(max_cycles=5), machine=machine))
 

@@ -28,7 +28,7 @@ TINY = {
         "activation_bits": 6,
     },
 }  # fmt: skip
-SEEDS = range(16)
+SEEDS = range(10)
 
 
 def compiled(seed, options):
@@ -62,4 +62,4 @@ def test_tiny_scratchpads_tile_or_refuse(machine):
             continue
         tiled += deployment.work_bytes > 0
         check(deployment, images, expected)
-    assert tiled >= 3 and refused <= len(SEEDS) // 2
+    assert tiled >= 2 and refused <= len(SEEDS) // 2
