@@ -141,7 +141,7 @@ module accelerator #(
         if (write) begin
             s_axil_bvalid <= 1;
             registers[s_axil_awaddr[7:2]] <= s_axil_wdata;
-            if (s_axil_awaddr == 'h24) enable <= s_axil_wdata[0];
+            if (s_axil_awaddr == 'h28) enable <= s_axil_wdata[0];
             if (s_axil_awaddr == 0 && s_axil_wdata[0]) begin
                 state <= LOADING;
                 {done, failed, cycles, loads, computes, stores, beat} <= 0;
