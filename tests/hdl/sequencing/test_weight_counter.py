@@ -31,10 +31,11 @@ async def words_follow_the_steps(dut):
                 cycles.append({"start": 0, "valid": 0})
                 expected.append(None)
             cycles.append({"start": 0, "valid": 1} | {name: int(mark) for name, mark in marks.items()})
-            expected.append(first + (n if uniform else (block * passes + n) * steps + step))
+            word = first + (n if uniform else (block * passes + n) * steps + step)
+            expected.append(word % (1 << CONFIG.weight_address_bits))
     recorded = await play(dut, [*cycles, {"valid": 0}], ["address", "error"])
     for word, outputs, following in zip(expected, recorded, recorded[1:], strict=False):
-        assert word is None or outputs["address"] == word % (1 << CONFIG.weight_address_bits)
+        assert word is None or outputs["address"] == word
         assert following["error"] == (word is not None and word >= CONFIG.weight_depth)
     assert any(outputs["error"] for outputs in recorded)
 
