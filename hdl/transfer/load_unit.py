@@ -11,14 +11,12 @@ from hdl.transfer.load_requester import LoadRequester
 from hdl.transfer.load_sink import LoadSink
 from quantflow.isa import Load, Region
 
-LOADS_AHEAD = 4  # loads asked for and waiting behind the one that receives its beats
-
 
 class LoadUnit(wiring.Component):
     """Performs isa.Load: what it does to the scratchpads is said there.
 
-    Requests run ahead of data: while one load's beats arrive, the next ones' requests are already
-    out, so that memory's latency is hidden. One beat per cycle as long as the scratchpad accepts,
+    Requests run ahead of data: while one load's beats arrive, as many of the next ones' as there may
+    be bursts under way are asked for already, so that memory's latency is hidden. One beat per cycle as long as the scratchpad accepts,
     also from one load to the next. `done` pulses, in the instructions' order, in the cycle after the
     last word was accepted. After an error (see LoadRequester and LoadSink) the unit wants a reset;
     beats under way are then nobody's, MemoryReader's `flush` swallows them.
@@ -57,7 +55,7 @@ class LoadUnit(wiring.Component):
         for name in ("receipts", "places"):
             source, receiver = getattr(requester, name), getattr(sink, name)
             width = source.payload.shape().size
-            m.submodules[name] = queue = SyncFIFO(width=width, depth=LOADS_AHEAD)
+            m.submodules[name] = queue = SyncFIFO(width=width, depth=self.config.outstanding_bursts)
             m.d.comb += [
                 queue.w_data.eq(source.payload),
                 queue.w_en.eq(source.valid),
