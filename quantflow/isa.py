@@ -192,7 +192,8 @@ class Compute(Instruction):
     negative. Residual words exist in the columns below `output_columns`; their columns have a
     step of `residual.phases`. An instruction that `continues`, or is `partial`, has one group:
     its blocks, rows, groups and window positions are 1, its steps at least D. A `continues`
-    follows a `partial` and the accumulators in between belong to nobody else.
+    follows a `partial` and the accumulators in between belong to nobody else. A MAXIMUM is neither
+    and adds no residual. No loop is empty but the residual's passes. Others are illegal.
 
     A group's results leave in D = ceil(P / R) cycles; cycle k writes the pixels k, k + D,
     k + 2 D, ..., whose columns in the destination's layout are `og * group_step + j * word_step +

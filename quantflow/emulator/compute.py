@@ -8,6 +8,7 @@ from quantflow.emulator.scatter import scatter
 from quantflow.emulator.scratchpads import EmulationError
 from quantflow.isa import Operation
 
+GROUP_LOOPS = ("output_blocks", "output_rows", "output_groups", "window_rows", "window_columns")
 TAP_VALUES = 1 << 23  # how many taps' values are held at once: rows are computed in batches
 
 
@@ -22,13 +23,24 @@ def compute(pads, instruction):
 
 
 def _check(pads, instruction):
+    """What the machine, too, refuses to begin."""
+    maximum, adds = instruction.operation == Operation.MAXIMUM, instruction.residual_passes > 0
+    carried = instruction.continues or instruction.partial
     if instruction.operation not in list(Operation):
         raise EmulationError(f"operation {instruction.operation} does not exist")
-    if not instruction.continues and not instruction.partial:
-        return
-    loops = ("output_blocks", "output_rows", "output_groups", "window_rows", "window_columns")
-    if any(getattr(instruction, loop) != 1 for loop in loops):
+    steps = ("passes", "kernel_rows", "kernel_columns", "input_blocks") + ("residual_blocks",) * adds
+    for loop in GROUP_LOOPS + steps:
+        if not getattr(instruction, loop):
+            raise EmulationError(f"{loop} is 0")
+    for name in ("source", "destination"):
+        if not getattr(instruction, name).phases:
+            raise EmulationError(f"the {name} has no phases")
+    if carried and any(getattr(instruction, loop) != 1 for loop in GROUP_LOOPS):
         raise EmulationError("sums that are carried on from instruction to instruction are those of one group")
+    if instruction.uniform and adds:
+        raise EmulationError("uniform weights have no residual beside them")
+    if maximum and (carried or adds):
+        raise EmulationError("a maximum has no sums: nothing is added to it or carried on")
 
 
 def _compute_rows(pads, instruction, rows):
