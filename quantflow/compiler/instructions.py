@@ -13,7 +13,10 @@ NOWHERE = Position(phase=0, bank=0, group=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One compute instruction: every `interleave`-th column of a tile from `column` on, some of its steps."""
+    """One compute instruction: every `interleave`-th column of a tile from `column` on, some of its steps.
+
+    Sums that several instructions make are those of one group, P columns at the most.
+    """
 
     tile: Tile
     source: Placed
@@ -28,7 +31,9 @@ class Work:
 
     def columns(self, stage):
         """Columns written."""
-        return len(range(self.column, stage.output_shape[2], self.interleave))
+        count = len(range(self.column, stage.output_shape[2], self.interleave))
+        whole = self.piece.residual and not self.partial
+        return count if whole else min(count, self.source.layout.pixels)
 
 
 def compute_fields(stage, work, maps, config):

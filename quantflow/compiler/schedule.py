@@ -1,6 +1,6 @@
 """From placed stages to a program: tiles, the loads and stores around them, tokens, order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantflow.compiler.dependencies import Access, Entry, Space, add_tokens
 from quantflow.compiler.instructions import Work, compute_fields
@@ -53,21 +53,26 @@ class Schedule:
         self.operands.begin(index, sequence)
         for number, tile in enumerate(sequence):
             self.entries += self.operands.needed(number)
-            for order, piece in enumerate(whole):
-                loads, weight_address, parameter_address = self.words.needed(index, tile, piece)
-                self.entries += loads
-                if not order:
-                    self.entries += self.operands.ahead(number)
-                self._compute(index, number, tile, piece, order < len(whole) - 1, weight_address, parameter_address)
+            if len(whole) == 1:
+                self._piece(index, number, tile, range(self.columns.interleave[index]), whole[0])
+            else:
+                for group, columns in _groups(stage, tile, self.columns.interleave[index], self.config):
+                    for piece in whole:
+                        self._piece(index, number, group, columns, piece, partial=piece is not whole[-1])
             self.entries += self.operands.finished(number)
 
-    def _compute(self, index, number, tile, piece, partial, weight_address, parameter_address):
-        stage, interleave = self.stages[index], self.columns.interleave[index]
-        for column in range(min(interleave, stage.output_shape[2])):
+    def _piece(self, index, number, tile, columns, piece, *, partial=False):
+        """Compute a tile's columns from each of `columns` on, by one piece of its steps."""
+        stage = self.stages[index]
+        loads, weight_address, parameter_address = self.words.needed(index, tile, piece)
+        self.entries += loads + self.operands.ahead(number)
+        for column in columns:
+            if column >= stage.output_shape[2]:
+                continue
             work = Work(
                 tile=tile,
                 column=column,
-                interleave=interleave,
+                interleave=self.columns.interleave[index],
                 piece=piece,
                 partial=partial,
                 weight_address=weight_address,
@@ -102,6 +107,15 @@ class Schedule:
             cycles=cycles + (0 if overlaps else self.overlaps.window),
             array_cycles=cycles,
         )
+
+
+def _groups(stage, tile, interleave, config):
+    """(tile of one row, first columns) of each group of a tile's results."""
+    apart = interleave * config.pixels
+    for row in range(tile.row, tile.row + tile.rows):
+        for column in range(interleave):
+            for first in range(column, stage.output_shape[2], apart):
+                yield replace(tile, row=row, rows=1), (first,)
 
 
 def _rows_read(stage, work, rows):

@@ -141,6 +141,8 @@ def weight_beats(stage, config):
     if not stage.weight_words:
         return 0
     words = total_words(stage) * config.weight_word_beats(memory_width(stage, config))
+    if is_split(stage, config):
+        words *= stage.output_shape[1] * stage.groups(config)
     return words + parameter_words(stage) * config.parameter_word_beats
 
 

@@ -30,20 +30,15 @@ def are_resident(stages, config):
     )
 
 
-def is_one_group(stage, config):
-    """Whether all results of an output block are one group, whose sums instructions can hand on."""
-    return (
-        stage.operation == Operation.CONVOLVE
-        and stage.output_shape[1] == 1
-        and stage.groups(config) == 1
-        and stage.pool == (1, 1)
-    )
-
-
 def is_split(stage, config):
-    """Whether the taps of one output block are computed in several instructions, the words being too many."""
-    splittable = is_one_group(stage, config) and stage.passes == 1 and not stage.uniform
-    return splittable and stage.weight_words > config.weight_depth // 3
+    """Whether the taps of one output block are computed in several instructions, group by group.
+
+    Where all results of a block are one group, small pieces let loads run ahead; else every group needs all
+    weights again, which is done only where they do not fit at once.
+    """
+    one_group = stage.output_shape[1] * stage.groups(config) == 1
+    splittable = stage.passes == 1 and not stage.uniform and stage.pool == (1, 1)
+    return splittable and stage.weight_words > config.weight_depth // (3 if one_group else 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,6 +51,22 @@ def test_pieces_are_rows_columns_or_blocks(channels, rows, columns):
     assert max(word.kernel_columns for word in pieces) == (6 if rows > 1 else 3 if columns > 1 else 1)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolutions_with_too_many_taps_are_computed_group_by_group(stride):
+    network = RandomNetwork(8, (20, 5, 7)).convolution(8, **SAME)
+    trunk = network.last
+    network.convolution(30, (1, 1), (stride, stride), source=trunk)
+    small = network.last
+    network.convolution(30, (1, 1), source=small)
+    network.convolution(30, source=small, residual=network.last, **SAME)
+    deployment = compiled(network, weight_depth=50, parameter_depth=4)
+    named = zip(computes(deployment), labels(deployment), strict=True)
+    pieces = [word for word, label in named if label.startswith("conv4")]
+    height, width = -(-5 // stride), -(-7 // stride)
+    assert sum(not word.partial for word in pieces) == 8 * height * -(-width // 2)
+    assert all(word.output_groups == word.output_rows == word.output_blocks == 1 for word in pieces)
+
+
 def test_weights_that_fit_once_are_loaded_once_though_rows_are_many():
     network = RandomNetwork(2, (4, 40, 12)).convolution(8, **SAME).convolution(8, **SAME).pool((10, 12))
     deployment = compiled(network, activation_depth=260, weight_depth=1024)
