@@ -1,8 +1,8 @@
 """Where the maps that a stage reads and writes are while its tiles are computed, and the transfers around them."""
 
 from quantflow.compiler.layouts import Placed
+from quantflow.compiler.loads_and_stores import move_rows
 from quantflow.compiler.tiles import blocks_read, rows_of, views
-from quantflow.compiler.transfers import move_rows
 from quantflow.isa import Load, Region, Store
 
 READ = ("source", "residual")

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from quantflow.compiler.allocation import Item, allocate, free_intervals
 from quantflow.compiler.layouts import Layout, layout_of
-from quantflow.compiler.tiles import Plan, blocks_read, plan_stage, views
+from quantflow.compiler.plans import Plan, plan_stage
+from quantflow.compiler.tiles import blocks_read, views
 from quantflow.compiler.weights import are_resident, pieces
 from quantflow.errors import UserError
 from quantflow.isa import Region

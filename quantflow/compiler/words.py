@@ -1,7 +1,7 @@
 """Loads of weights and parameters as the tiles need them."""
 
+from quantflow.compiler.loads_and_stores import load_words
 from quantflow.compiler.tiles import chunk_limit, parameter_group
-from quantflow.compiler.transfers import load_words
 from quantflow.compiler.weights import Ring, memory_width, parameter_words, total_words
 from quantflow.isa import Target
 
