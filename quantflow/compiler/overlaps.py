@@ -2,10 +2,12 @@
 
 from quantflow.compiler.dependencies import Access, Space
 
+PIPELINE = 64  # more than the stages of any machine's pipeline, but for the drain and the order of its words
+
 
 def pipeline_cycles(config):
     """Cycles, at most, from a group's last step to its last word in the scratchpad."""
-    return 64 + config.drain_cycles
+    return PIPELINE + config.drain_cycles + config.requantizers
 
 
 def group_cycles(stage, piece, config):
