@@ -93,11 +93,13 @@ def stays_until_taken(m, name, valid, ready, *payload):
     claim(m, f"{name}_stays_until_taken", ~waited | (valid & (payload == before)))
 
 
-def mutated(component, old, new):
-    """The class `component` from its source file with the one place that reads `old` changed to `new`."""
+def mutated(component, *changes):
+    """The class `component` from its source file with each change (old, new) made in the one place that reads `old`."""
     original = inspect.getmodule(component)
     source = inspect.getsource(original)
-    assert source.count(old) == 1, f"{original.__name__} has {source.count(old)} places that read {old!r}"
+    for old, new in changes:
+        assert source.count(old) == 1, f"{original.__name__} has {source.count(old)} places that read {old!r}"
+        source = source.replace(old, new)
     module = ModuleType(original.__name__)
-    exec(compile(source.replace(old, new), original.__file__, "exec"), module.__dict__)
+    exec(compile(source, original.__file__, "exec"), module.__dict__)
     return getattr(module, component.__name__)

@@ -79,4 +79,4 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutated_slave_is_refuted(name, tmp_path):
-    assert refuted(Protocol(mutated(AxiLiteSlave, *MUTATIONS[name])(ADDRESS_BITS)), tmp_path, 5, bounded=True)
+    assert refuted(Protocol(mutated(AxiLiteSlave, MUTATIONS[name])(ADDRESS_BITS)), tmp_path, 5, bounded=True)

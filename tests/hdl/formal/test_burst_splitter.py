@@ -73,5 +73,5 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutated_splitter_is_refuted(name, tmp_path):
-    mutant = mutated(BurstSplitter, *MUTATIONS[name])
+    mutant = mutated(BurstSplitter, MUTATIONS[name])
     assert refuted(Split(mutant(CONFIGS["narrow"])), tmp_path, 4, bounded=True)

@@ -59,5 +59,5 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutated_dispatcher_is_refuted(name, tmp_path):
-    mutant = mutated(Dispatcher, *MUTATIONS[name])
+    mutant = mutated(Dispatcher, MUTATIONS[name])
     assert refuted(Dispatch(mutant(config(1))), tmp_path, 4, bounded=True)

@@ -84,6 +84,6 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutated_requantizer_is_refuted(name, tmp_path):
-    mutant = mutated(Requantizer, *MUTATIONS[name])
+    mutant = mutated(Requantizer, MUTATIONS[name])
     config = CONFIGS["3 of 8 bits"]
     assert refuted(Requantization(mutant(config)), tmp_path, Requantizer.latency + 3, bounded=True)

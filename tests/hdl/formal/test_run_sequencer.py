@@ -83,4 +83,4 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("name", MUTATIONS)
 def test_a_mutated_sequencer_is_refuted(name, tmp_path):
-    assert refuted(Runs(mutated(RunSequencer, *MUTATIONS[name])()), tmp_path, 12, bounded=True)
+    assert refuted(Runs(mutated(RunSequencer, MUTATIONS[name])()), tmp_path, 12, bounded=True)
