@@ -1,20 +1,22 @@
 """The whole machine on an independent bus model: random stalls, every way to stop, and starting again.
 
-One build; the memory is cocotbext-axi's and the host its AXI4-Lite master.
+The memory is cocotbext-axi's, a part of it behind each port, and the host its AXI4-Lite master.
 """
 
 import itertools
+import os
 import random
 from dataclasses import replace
 
 import cocotb
 import numpy as np
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
-from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave, MemoryRegion
+from cocotbext.axi import AddressSpace, AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave, MemoryRegion
 
 from hdl.accelerator import AXI_PORTS, Accelerator
-from hdl.bus.axi import named_ports
+from hdl.bus.axi import named_ports, numbered
 from quantflow import integer_engine, isa
 from quantflow.compiler import compile_network
 from quantflow.compiler.image import program_bytes
@@ -22,24 +24,24 @@ from quantflow.config import Config
 from quantflow.isa import Compute, Load, Store, Unit
 from quantflow.registers import BUSY, DONE, FAILED, START, STOP, Error, Register, identity
 from sim.bench import run_bench
+from sim.testbench import joined, stripes
 from tests.quantflow.networks import RandomNetwork
 
-CONFIG = Config(
-    pixels=2,
-    lanes=4,
-    port_bits=32,
-    activation_depth=256,
-    weight_depth=256,
-    parameter_depth=16,
-    burst_beats=16,
-    watchdog_cycles=1500,
-)
-MODEL, INPUT, OUTPUT, MEMORY = 0x2000, 0x8000, 0xC000, 0x10000  # none at zero
+SMALL = {"activation_depth": 256, "weight_depth": 256, "parameter_depth": 16, "watchdog_cycles": 1500}
+CONFIGS = {
+    "one port": Config(pixels=2, lanes=4, port_bits=32, burst_beats=16, **SMALL),
+    "two ports": Config(pixels=3, lanes=4, port_bits=32, ports=2, burst_beats=16, **SMALL),
+    "four ports": Config(pixels=2, lanes=4, port_bits=32, ports=4, burst_beats=16, **SMALL),
+}
+CONFIG = CONFIGS[os.environ.get("CONFIG", "one port")]
+MODEL, INPUT, OUTPUT, WORK, MEMORY = 0x2000, 0x10000, 0x18000, 0x1C000, 0x20000  # none at zero
+PORT_STRIDE = 0x100000  # between the ports' parts on the bus, which have gaps between them
 NETWORK = RandomNetwork(7, (2, 10, 9)).convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((2, 2)).dense(9, relu=False)
 QUANTIZED = NETWORK.finish()
 IMAGES = NETWORK.images(4)
 DEPLOYMENT = compile_network(QUANTIZED, CONFIG)
 COLD = DEPLOYMENT.programs["cold"]
+PORTS = {"ports": CONFIG.ports, "port_bytes": CONFIG.port_bytes, "stride": 0}
 
 
 class System:
@@ -51,10 +53,15 @@ class System:
     async def begin(self, pauses=0.4):
         dut = self.dut
         Clock(dut.clk, 10, unit="ns").start()
-        self.memory = MemoryRegion(MEMORY)  # answers with an error beyond its size
-        slave = AxiSlave(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, target=self.memory)
+        self.parts, slaves = [MemoryRegion(MEMORY // CONFIG.ports) for _ in range(CONFIG.ports)], []
+        for port, part in enumerate(self.parts):
+            bus = AddressSpace(1 << 32)  # answers with an error where nothing is
+            bus.register_region(part, port * PORT_STRIDE)
+            axi = AxiBus.from_prefix(dut, numbered("m_axi_", port)[:-1])
+            slaves.append(AxiSlave(axi, dut.clk, dut.rst, target=bus))
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-        reads, writes = (slave.read_if, self.master.read_if), (slave.write_if, self.master.write_if)
+        reads = [side.read_if for side in (*slaves, self.master)]
+        writes = [side.write_if for side in (*slaves, self.master)]
         self.channels = [channel for side in reads for channel in (side.ar_channel, side.r_channel)]
         self.channels += [channel for side in writes for channel in (side.aw_channel, side.w_channel, side.b_channel)]
         self.pause(pauses)
@@ -65,10 +72,17 @@ class System:
     def pause(self, share):
         """Let every channel of both buses stand still in this share of the cycles."""
         for channel in self.channels:
-            channel.set_pause_generator(self.random.random() < share for _ in itertools.count())
+            pauses = random.Random(self.random.random())
+            channel.set_pause_generator(pauses.random() < share for _ in itertools.count())
 
     def put(self, address, data):
-        self.memory.mem[address : address + len(data)] = data
+        for port, (place, part) in enumerate(stripes(address, data, **PORTS)):
+            self.parts[port].mem[place : place + len(part)] = part
+
+    def get(self, address, size):
+        """Bytes of the machine's memory; address and size are multiples of the beat of all ports."""
+        first, end = address // CONFIG.ports, (address + size) // CONFIG.ports
+        return joined([bytes(part.mem[first:end]) for part in self.parts], CONFIG.port_bytes)
 
     async def reset(self):
         self.dut.rst.value = 1
@@ -82,10 +96,12 @@ class System:
     async def read(self, register):
         return int.from_bytes((await self.master.read(int(register), 4)).data, "little")
 
-    async def start(self, address, length, image=0, bases=(MODEL, INPUT, OUTPUT)):
+    async def start(self, address, length, image=0, bases=(MODEL, INPUT, OUTPUT, WORK)):
         self.put(INPUT, DEPLOYMENT.input.pack(IMAGES[image]).tobytes())
         for index, base in enumerate(bases):
             await self.write(Register.BASE + 4 * index, base)
+        for port in range(CONFIG.ports):
+            await self.write(Register.PORT_BASE + 4 * port, port * PORT_STRIDE)
         await self.write(Register.PROGRAM_ADDRESS, address)
         await self.write(Register.PROGRAM_LENGTH, length)
         await self.write(Register.INTERRUPT_ENABLE, 1)
@@ -105,7 +121,7 @@ class System:
         self.put(OUTPUT, bytes([0x55]) * DEPLOYMENT.output_bytes)
         await self.start_program(name, image)
         assert await self.end() == (DONE, Error.NONE)
-        got = DEPLOYMENT.output.unpack(bytes(self.memory.mem[OUTPUT : OUTPUT + DEPLOYMENT.output.bytes]))
+        got = DEPLOYMENT.output.unpack(self.get(OUTPUT, DEPLOYMENT.output.bytes))
         expected = integer_engine.run_integers(QUANTIZED, IMAGES[image : image + 1])
         np.testing.assert_array_equal(got, expected[DEPLOYMENT.output.name][0])
 
@@ -135,7 +151,7 @@ FAULTS = {
         Error.ACTIVATION_ADDRESS,
     ),
     "store from beyond the activations": (
-        alone(first(Store), map=replace(first(Store).map, address=BEYOND)),
+        alone(first(Store), word_address=BEYOND),
         Error.ACTIVATION_ADDRESS,
     ),
     "weights that are not there": (
@@ -158,7 +174,7 @@ async def inferences_back_to_back(dut):
         retired = [await system.read(r) for r in (Register.LOAD_RETIRED, Register.COMPUTE_RETIRED)]
         assert retired == [sum(isinstance(word, kind) for word in program.instructions) for kind in (Load, Compute)]
         beats = sum(word.beats for word in program.instructions if isinstance(word, Load))
-        beats += program.length * isa.instruction_bits(CONFIG) // CONFIG.port_bits
+        beats += program.length * isa.instruction_bits(CONFIG) // CONFIG.beat_bits
         assert await system.read(Register.READ_BEATS) == beats
         assert await system.read(Register.WRITE_BEATS) == first(Store).beats
         steps = sum(stage.array_cycles for stage in DEPLOYMENT.stages)
@@ -184,10 +200,10 @@ async def every_fault_stops_with_its_code_and_the_next_run_is_right(dut):
 async def memory_errors_stop_the_run(dut):
     """Addresses beyond the memory: the bus model answers with an error."""
     system = await System(dut, 3).begin(pauses=0.1)
-    await system.start(MODEL + COLD.offset, COLD.length, bases=(MEMORY, INPUT, OUTPUT))
+    await system.start(MODEL + COLD.offset, COLD.length, bases=(MEMORY, INPUT, OUTPUT, WORK))
     assert await system.end() == (FAILED, Error.READ_RESPONSE)
     await system.run("cold", 0)
-    await system.start(MODEL + COLD.offset, COLD.length, bases=(MODEL, INPUT, MEMORY))
+    await system.start(MODEL + COLD.offset, COLD.length, bases=(MODEL, INPUT, MEMORY, WORK))
     assert await system.end() == (FAILED, Error.WRITE_RESPONSE)
     await system.run("cold", 3)
 
@@ -196,13 +212,15 @@ async def memory_errors_stop_the_run(dut):
 async def stops_and_resets_at_any_time(dut):
     """STOP ends a run with its code, a reset without; the inference after it is right."""
     system = await System(dut, 4).begin(pauses=0.2)
-    for cycles in (0, 40, 150, 400, 700, 1000):
+    await system.run("cold", 0)
+    whole = await system.read(Register.CYCLES)
+    for cycles in (whole * share // 100 for share in (0, 4, 15, 35, 55, 75)):
         await system.start_program("cold")
         await ClockCycles(dut.clk, cycles)
         await system.write(Register.CONTROL, STOP)
         assert await system.end() == (FAILED, Error.STOPPED), cycles
         await system.run("cold", 1)
-    for cycles in (10, 200, 600):
+    for cycles in (whole * share // 100 for share in (1, 20, 60)):
         await system.start_program("cold")
         await ClockCycles(dut.clk, cycles)
         assert await system.read(Register.STATUS) == BUSY
@@ -212,6 +230,8 @@ async def stops_and_resets_at_any_time(dut):
         await system.run("cold", 2)
 
 
-def test_accelerator(tmp_path):
-    accelerator = Accelerator(CONFIG)
-    run_bench(accelerator, __name__, tmp_path, ports=named_ports(accelerator, AXI_PORTS))
+@pytest.mark.parametrize("name", CONFIGS)
+def test_accelerator(name, tmp_path):
+    accelerator = Accelerator(CONFIGS[name])
+    ports = named_ports(accelerator, AXI_PORTS)
+    run_bench(accelerator, __name__, tmp_path, environment={"CONFIG": name}, ports=ports)
