@@ -26,6 +26,7 @@ OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
 TIMESCALE = ("1ns", "1ps")
 WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files that a run with waves leaves
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
+VERILATOR_OPTIONS += ("--preproc-token-limit", "10000000")  # a large array's products are one assignment
 
 
 def cache_folder():
