@@ -20,6 +20,10 @@ STORE_BEGIN = 7  # from a store at its unit to its first beat
 STORE_END = 3  # from the answer to a store's last burst to the token that it sends
 FINISH = 3  # from the last unit to the done flag
 
+# What the array may wait for: a token of the load or of the store unit, its next instruction, the pipeline
+# between two instructions, and the results of the one before that have not left yet.
+REASONS = ("load", "store", "instruction", "start", "drain")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
@@ -62,7 +66,7 @@ class _Machine:
         self.left = {unit: 0 for unit in Unit}
         for instruction, _ in self.program:
             self.left[Unit(instruction.opcode - Opcode.LOAD)] += 1
-        self.spans, self.idle = [], [{"load": 0, "store": 0, "instruction": 0, "start": 0} for _ in range(stage_count)]
+        self.spans, self.idle = [], [dict.fromkeys(REASONS, 0) for _ in range(stage_count)]
         self.stage_end = [0.0] * stage_count
 
     def run(self):
@@ -178,7 +182,9 @@ class _Machine:
                 earliest = last_step + (pipeline.overlap if overlapped else pipeline.wait)
                 self._count_idle(stage, reason, first - earliest, earliest - last_step - 1)
                 first = max(first, earliest)
-                first += first_group_hold(instruction, before, pipeline, first - last_step)
+                hold = first_group_hold(instruction, before, pipeline, first - last_step)
+                self.idle[stage]["drain"] += hold
+                first += hold
             yield self.env.timeout(max(0, first - self.env.now))
             self.place_ahead.put(1)
             yield self.env.timeout(compute_cycles(instruction, self.config))
