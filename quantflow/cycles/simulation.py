@@ -8,6 +8,7 @@ import simpy
 from quantflow import isa
 from quantflow.cycles.array import Pipeline, compute_cycles, first_group_hold
 from quantflow.cycles.bandwidth import Bandwidth
+from quantflow.cycles.read_port import ReadPort
 from quantflow.isa import Opcode, Unit
 
 # Cycles that the gateware adds around the work itself; tests hold the model against the RTL.
@@ -59,7 +60,7 @@ class _Machine:
         self.bandwidth = Bandwidth(env, timing, config)
         self.queues = {unit: simpy.Store(env, config.queue_depth) for unit in Unit}
         self.arrived = simpy.Store(env)
-        self.reads = simpy.Store(env)  # (beats, when the first may come, event at the last), in the order asked for
+        self.read_port = ReadPort(env, timing, config, self.bandwidth)
         self.ahead, self.place_ahead = simpy.Store(env), simpy.Container(env, init=1)
         self.tokens = {(a, b): simpy.Container(env) for a in Unit for b in Unit}
         self.pipeline = Pipeline.of(config)
@@ -70,15 +71,7 @@ class _Machine:
         self.stage_end = [0.0] * stage_count
 
     def run(self):
-        for process in (
-            self.fetch,
-            self.dispatch,
-            self.read_port,
-            self.load,
-            self.take_ahead,
-            self.compute,
-            self.store,
-        ):
+        for process in (self.fetch, self.dispatch, self.load, self.take_ahead, self.compute, self.store):
             self.env.process(process())
         self.env.run()
         ends, last = [], 0.0
@@ -98,10 +91,8 @@ class _Machine:
         beats = isa.instruction_bits(self.config) // self.config.beat_bits
         for entry in self.program:
             yield self.room.get(1)
-            arrived = self.env.event()
-            self.reads.put((beats, self.env.now + FETCH + self.timing.latency, arrived))
-            self.arrived.put((entry, arrived))
-            yield self.env.timeout(1)
+            yield self.env.timeout(FETCH)
+            self.arrived.put((entry, self.read_port.ask("fetch", beats)))
 
     def dispatch(self):
         for _ in self.program:
@@ -132,20 +123,13 @@ class _Machine:
 
     # Memory
 
-    def read_port(self):
-        while True:
-            beats, earliest, event = yield self.reads.get()
-            yield self.env.timeout(max(0, earliest - self.env.now))
-            yield from self.bandwidth.move("read", beats)
-            event.succeed()
-
     def load(self):
         for _ in range(self.left[Unit.LOAD]):
             instruction, stage, _ = yield from self.next(Unit.LOAD)
-            received = self.env.event()
-            self.reads.put((instruction.beats, self.env.now + REQUEST + self.timing.latency, received))
-            self.env.process(self.receive(instruction, stage, self.env.now, received))
+            start = self.env.now
             yield self.env.timeout(REQUEST)
+            received = self.read_port.ask("load", instruction.beats)
+            self.env.process(self.receive(instruction, stage, start, received))
 
     def receive(self, instruction, stage, start, received):
         yield received
