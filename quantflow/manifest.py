@@ -16,9 +16,10 @@ from pathlib import Path
 from quantflow.compiler.assembly import format_instruction
 from quantflow.compiler.transfer import Transfer
 from quantflow.config import Config
-from quantflow.cycles import MemoryTiming, estimate
+from quantflow.cycles import MemoryTiming
 from quantflow.errors import UserError
 from quantflow.isa import Opcode, Unit
+from quantflow.prediction import StagePrediction, predict
 from quantflow.registers import identity
 
 MANIFEST, VERILOG, MODEL, TUNED, SUMMARY = "manifest.json", "accelerator.v", "model.bin", "tuned", "summary.txt"
@@ -41,8 +42,12 @@ class ProgramRecord:
     """One program of the model region."""
 
     offset: int  # byte offset in the model region
-    estimated_cycles: int
+    predicted: tuple[StagePrediction, ...]  # for each stage, on the board's memory
     instructions: tuple[InstructionRecord, ...]
+
+    @property
+    def estimated_cycles(self):
+        return sum(stage.cycles for stage in self.predicted)
 
     def of_unit(self, unit):
         """(index in the program, record) of one unit's instructions, in order."""
@@ -144,7 +149,9 @@ class Manifest:
     def _from_json(cls, values):
         programs = {
             name: ProgramRecord(
-                **{**program, "instructions": tuple(InstructionRecord(**i) for i in program["instructions"])}
+                offset=program["offset"],
+                predicted=tuple(StagePrediction(**stage) for stage in program["predicted"]),
+                instructions=tuple(InstructionRecord(**i) for i in program["instructions"]),
             )
             for name, program in values["programs"].items()
         }
@@ -173,8 +180,8 @@ def _program(deployment, name, timing):
         )
         for instruction, label, stage in zip(program.instructions, program.labels, program.stages, strict=True)
     )
-    cycles = estimate(deployment, timing, name).cycles
-    return ProgramRecord(offset=program.offset, estimated_cycles=cycles, instructions=records)
+    predicted = predict(deployment, timing, name)
+    return ProgramRecord(offset=program.offset, predicted=predicted, instructions=records)
 
 
 def _aligned(size):
