@@ -143,7 +143,6 @@ def _overlap(a, b):
 
 def _attempt(problem, spilled):
     """(Placement, ()) with these maps in memory, or (None, stages that do not fit)."""
-    config = problem.config
     layouts = {
         name: replace(layout, block_major=name in spilled and _is_written_in_parts(problem, name))
         for name, layout in problem.layouts.items()
@@ -153,36 +152,10 @@ def _attempt(problem, spilled):
         for name, (first, last) in problem.lives.items()
         if name not in spilled
     ]
-    too_many = [
-        n for n in range(len(problem.stages))
-        if sum(item.words for item in items if item.first <= n <= item.last) > config.activation_depth
-    ]  # fmt: skip
-    if too_many:
-        return None, too_many
-    addresses = allocate(items, config.activation_depth)
+    addresses = allocate(items, problem.config.activation_depth)
     if addresses is None:
-        most = max(sum(i.words for i in items if i.first <= n <= i.last) for n in range(len(problem.stages)))
-        crowded = [
-            n for n in range(len(problem.stages))
-            if sum(item.words for item in items if item.first <= n <= item.last) == most
-        ]  # fmt: skip
-        return None, crowded
-    plans, failed = [], []
-    for number, stage in enumerate(problem.stages):
-        taken = [
-            (addresses[item.key], addresses[item.key] + item.words)
-            for item in items
-            if item.first <= number <= item.last
-        ]
-        holes = free_intervals(taken, config.activation_depth)
-        plan = plan_stage(stage, layouts, spilled, holes, problem.resident, config)
-        if plan is None:
-            failed.append(number)
-            continue
-        if plan.chunks_outside and stage.destination.map in spilled:
-            name = stage.destination.map
-            layouts[name] = replace(layouts[name], block_major=True)
-        plans.append(plan)
+        return None, _crowded(problem, items)
+    plans, failed = _plans(problem, spilled, layouts, items, addresses)
     if failed:
         return None, failed
     regions, work_bytes = _memory(problem, spilled)
@@ -197,6 +170,32 @@ def _attempt(problem, spilled):
         work_bytes=work_bytes,
     )
     return placement, ()
+
+
+def _crowded(problem, items):
+    """Stages at which maps exceed the banks; where none do, those at which they leave least room."""
+    count = len(problem.stages)
+    needed = [sum(item.words for item in items if item.first <= n <= item.last) for n in range(count)]
+    limit = min(problem.config.activation_depth, max(needed) - 1)
+    return [n for n in range(count) if needed[n] > limit]
+
+
+def _plans(problem, spilled, layouts, items, addresses):
+    """(plans of all stages, stages for whose strips there is no room); says in `layouts` whose blocks lie apart."""
+    plans, failed = [], []
+    for number, stage in enumerate(problem.stages):
+        living = [item for item in items if item.first <= number <= item.last]
+        taken = [(addresses[item.key], addresses[item.key] + item.words) for item in living]
+        holes = free_intervals(taken, problem.config.activation_depth)
+        plan = plan_stage(stage, layouts, spilled, holes, problem.resident, problem.config)
+        if plan is None:
+            failed.append(number)
+            continue
+        name = stage.destination.map
+        if plan.chunks_outside and name in spilled:
+            layouts[name] = replace(layouts[name], block_major=True)
+        plans.append(plan)
+    return plans, failed
 
 
 def _is_written_in_parts(problem, name):
