@@ -127,13 +127,13 @@ def _ordinal(number):
 def _banks_differ(stage, phases, k, config):
     """Whether the words of every drain cycle go to different banks, every k-th column being written."""
     pixels, drain = config.pixels, config.drain_cycles
-    first, width = stage.destination.first_column, stage.output_shape[2]
+    first, step, width = stage.destination.first_column, stage.destination.column_step, stage.output_shape[2]
     for column in range(min(k, width)):
         count = len(range(column, width, k))
         for group in range(min(-(-count // pixels), phases)):
             for cycle in range(drain):
                 written = range(group * pixels + cycle, min((group + 1) * pixels, count), drain)
-                banks = [(first + column + k * n) // phases % pixels for n in written]
+                banks = [(first + (column + k * n) * step) // phases % pixels for n in written]
                 if len(set(banks)) < len(banks):
                     return False
     return True
@@ -149,39 +149,43 @@ def _separate_padding(stages, maps, index, config):
 def _insert_copy(stages, maps, index, *, residual, config):
     """Give stage `index` a map of its own that holds what it reads of its source or residual map."""
     stage = stages[index]
-    if residual:
-        part = stage.residual
-        step = part.stride
-        count = part.block_step * (stage.output_blocks - 1) + part.blocks
-        size = tuple((n - 1) * s + 1 for n, s in zip(stage.output_shape[1:], step, strict=True))
-        view = part.view
-    else:
-        count = stage.block_step * (stage.output_blocks - 1) + stage.input_blocks
-        size, view = stage.input_shape[1:], stage.source
+    view, count, size = _residual_extents(stage) if residual else _source_extents(stage)
     original = maps[view.map]
     channels = min(count * config.lanes, original.shape[0] - view.first_block * config.lanes)
     name = f"{view.map} for {stage.name}"
     while name in maps:
         name += "'"
-    shape = (channels, *size)
-    maps[name] = FeatureMap(name=name, shape=shape, format=original.format)
-    stages.insert(
-        index,
-        Stage(
-            layers=(f"copy of {view.map}",),
-            operation=Operation.MAXIMUM,
-            source=view,
-            destination=View(map=name),
-            input_shape=shape,
-            output_shape=shape,
-            window=Window(kernel=(1, 1)),
-            input_blocks=1,
-            output_blocks=blocks(channels, config.lanes),
-            block_step=1,
-            least=original.format.min,
-        ),
+    maps[name] = FeatureMap(name=name, shape=(channels, *size), format=original.format)
+    stages.insert(index, _copy(view, original, maps[name], config))
+    own = View(map=name)
+    changed = {"residual": replace(stage.residual, view=own)} if residual else {"source": own}
+    stages[index + 1] = replace(stage, **changed)
+
+
+def _source_extents(stage):
+    """(View, blocks, (rows, columns)) of what a stage reads of its source."""
+    count = stage.block_step * (stage.output_blocks - 1) + stage.input_blocks
+    return stage.source, count, stage.input_shape[1:]
+
+
+def _residual_extents(stage):
+    part = stage.residual
+    count = part.block_step * (stage.output_blocks - 1) + part.blocks
+    return part.view, count, tuple((n - 1) * s + 1 for n, s in zip(stage.output_shape[1:], part.stride, strict=True))
+
+
+def _copy(view, original, copied, config):
+    """A stage that copies part of a map: the maximum over one pixel."""
+    return Stage(
+        layers=(f"copy of {original.name}",),
+        operation=Operation.MAXIMUM,
+        source=view,
+        destination=View(map=copied.name),
+        input_shape=copied.shape,
+        output_shape=copied.shape,
+        window=Window(kernel=(1, 1)),
+        input_blocks=1,
+        output_blocks=blocks(copied.shape[0], config.lanes),
+        block_step=1,
+        least=original.format.min,
     )
-    if residual:
-        stages[index + 1] = replace(stage, residual=replace(stage.residual, view=View(map=name)))
-    else:
-        stages[index + 1] = replace(stage, source=View(map=name))
