@@ -123,12 +123,13 @@ def _residual_map(stage, work, config):
 
 
 def _destination_fields(stage, work, config):
-    view, layout, step = stage.destination, work.destination.layout, work.interleave
+    view, layout = stage.destination, work.destination.layout
+    step = work.interleave * view.column_step
     return {
         "destination": work.destination.map(
             view.first_row + work.tile.row, view.first_block + work.tile.first_block, config
         ),
-        "first_written": layout.position(view.first_column + work.column),
+        "first_written": layout.position(view.first_column + work.column * view.column_step),
         "group_step": layout.position(step * config.pixels),
         "word_step": layout.position(step * config.drain_cycles),
         "pixel_step": layout.position(step),

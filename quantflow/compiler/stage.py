@@ -24,12 +24,16 @@ class FeatureMap:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """Where in a map a stage reads or writes: the whole of it, or a part beginning at a block, row and column."""
+    """Where in a map a stage reads or writes: the whole of it, or a part beginning at a block, row and column.
+
+    What is written may go to every `column_step`-th column.
+    """
 
     map: str
     first_block: int = 0
     first_row: int = 0
     first_column: int = 0
+    column_step: int = 1  # of a destination
 
 
 @dataclass(frozen=True, kw_only=True)
