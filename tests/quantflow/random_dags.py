@@ -4,16 +4,25 @@ import numpy as np
 
 from tests.quantflow.networks import RandomNetwork
 
-KINDS = ("convolution", "convolution", "grouped", "depthwise", "pool", "average", "add", "concat", "residual")
+KINDS = ("convolution", "convolution", "grouped", "depthwise", "pool", "average", "slice", "pad")
+KINDS += ("add", "concat", "residual")  # of two maps
 
 
 def random_dag(seed, *, activation_bits=8, weight_bits=8):
     """The RandomNetwork of a seed; some of its maps are read by several layers, some by none."""
-    random = np.random.default_rng(seed)
-    shape = tuple(int(random.integers(*limits)) for limits in ((1, 10), (5, 20), (5, 20)))
-    network = RandomNetwork(seed, shape, activation_bits=activation_bits, weight_bits=weight_bits, vary=True)
+    bits = {"activation_bits": activation_bits, "weight_bits": weight_bits}
+    return grow(seed, np.random.default_rng(seed), ((1, 10), (5, 20), (5, 20)), (2, 8), **bits)
+
+
+def grow(seed, random, sizes, layers, **bits):
+    """A RandomNetwork with integers of that seed; `random` draws all else, as numpy's generators do.
+
+    `sizes`, of the image, and `layers` are pairs of the least and of the first number that is too large.
+    """
+    shape = tuple(int(random.integers(*limits)) for limits in sizes)
+    network = RandomNetwork(seed, shape, **bits, vary=True)
     names = ["image"]
-    for _ in range(int(random.integers(2, 8))):
+    for _ in range(int(random.integers(*layers))):
         source = names[-1] if random.random() < 0.7 else names[int(random.integers(len(names)))]
         _append(network, random, names, source, KINDS[int(random.integers(len(KINDS)))])
         names.append(network.last)
@@ -25,6 +34,9 @@ def _append(network, random, names, source, kind):
     relu = bool(random.random() < 0.6)
     if kind in ("add", "concat", "residual"):
         _join(network, random, names, source, kind, relu)
+        return
+    if kind in ("slice", "pad"):
+        _move(network, random, source, kind)
         return
     kernel = tuple(int(random.integers(1, min(4, size) + 1)) for size in (height, width))
     stride = tuple(int(random.integers(1, 4)) for _ in range(2))
@@ -61,3 +73,15 @@ def _join(network, random, names, source, kind, relu):
         network.concat(other, source=source)
     else:
         network.convolution(shape[0], source=source, residual=other, **square)
+
+
+def _move(network, random, source, kind):
+    """Part of a map, or zeros around it, and a convolution that reads it with padding of its own."""
+    shape = network.shape_of(source)
+    if kind == "pad":
+        network.pad(*(tuple(int(n) for n in random.integers(0, 3, 3) * (0, 1, 1)) for _ in range(2)), source=source)
+    else:
+        start = tuple(int(random.integers(0, (size + 1) // 2)) for size in shape)
+        size = tuple(int(random.integers(1, whole - low + 1)) for whole, low in zip(shape, start, strict=True))
+        network.slice((0, *start[1:]), (shape[0], *size[1:]), source=source)
+    network.convolution(int(random.integers(1, 9)), (3, 3), padding=(1, 1, 1, 1))
