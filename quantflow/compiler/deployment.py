@@ -66,10 +66,12 @@ class Deployment:
     traces: tuple[Transfer, ...]  # every map that stages write, in the order in which they are complete
     trace_offsets: tuple[int, ...]  # byte offsets in the output region
     work_bytes: int  # bytes of the work region: maps that do not stay on chip
+    batch: int = 1  # images of one run
 
     @property
     def macs(self):
-        return sum(stage.macs for stage in self.stages)
+        """Multiply-accumulates of one image."""
+        return sum(stage.macs for stage in self.stages) // self.batch
 
     @property
     def output_bytes(self):

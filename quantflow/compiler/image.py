@@ -3,7 +3,7 @@
 import numpy as np
 
 from quantflow import isa, packing
-from quantflow.compiler.weights import memory_width
+from quantflow.compiler.weights import memory_width, sharing
 
 ALIGNMENT = 128  # bytes; a whole number of beats of all ports of every machine
 
@@ -33,7 +33,11 @@ class Image:
         self.sections, self.size = [], 0
         self.parameters, self.weights = [], []
         nothing = np.zeros(0, np.uint8)
-        for stage in stages:
+        for number, (stage, first) in enumerate(zip(stages, sharing(stages), strict=True)):
+            if first < number:
+                self.parameters.append(self.parameters[first])
+                self.weights.append(self.weights[first])
+                continue
             computes = stage.words is not None
             self.parameters.append(self.append(parameter_bytes(stage, config) if computes else nothing))
             self.weights.append(self.append(weight_bytes(stage, config) if computes else nothing))

@@ -15,17 +15,21 @@ class Operands:
     def __init__(self, stages, placement, config, trace_offsets):
         self.stages, self.placement, self.config = stages, placement, config
         self.trace_offsets = trace_offsets
-        self.input, self.output = placement.input, placement.output
-        self.rows_loaded = 0  # of the network's input, where it stays on chip
-        self.first_reader = next(
-            index for index, stage in enumerate(stages)
-            if any(role in READ and view.map == self.input for role, view in views(stage).items())
+        self.inputs, self.outputs = placement.inputs, placement.outputs
+        self.rows_loaded = dict.fromkeys(self.inputs, 0)  # of the network's inputs, where they stay on chip
+        self.first_readers = {name: self._first_reader(name) for name in self.inputs}
+
+    def _first_reader(self, name):
+        return next(
+            index for index, stage in enumerate(self.stages)
+            if any(role in READ and view.map == name for role, view in views(stage).items())
         )  # fmt: skip
 
     def is_loaded_by(self, index):
         """Whether a stage loads rows of what it reads."""
         loads = any(role in READ for role in self.placement.plans[index].buffers)
-        return loads or (index == self.first_reader and self.input in self.placement.addresses)
+        found = (name for name, reader in self.first_readers.items() if reader == index)
+        return loads or any(name in self.placement.addresses for name in found)
 
     def begin(self, index, sequence):
         """Take up a stage with its tiles."""
@@ -107,9 +111,9 @@ class Operands:
     def _move(self, type_, role, place, rows, blocks, *, region=None, offset=0, label=None):
         name = self.views[role].map
         if type_ is Load:
-            cause = "input" if name == self.input else "maps in"
+            cause = "input" if name in self.inputs else "maps in"
         else:
-            cause = "output" if name == self.output else "maps out"
+            cause = "output" if name in self.outputs else "maps out"
         return move_rows(
             type_, place, self.placement.layouts[name], region or self.placement.regions[name], rows, blocks,
             self.config, stage=self.index, cause=cause, offset=offset,
@@ -117,18 +121,17 @@ class Operands:
         )  # fmt: skip
 
     def _input_loads(self, number):
-        """Rows of the network's input that stay on chip and have not been loaded yet."""
+        """Rows of the network's inputs that stay on chip and have not been loaded yet."""
         entries = []
         for role in READ:
-            if role not in self.views or self.views[role].map != self.input or role in self.buffers:
+            if role not in self.views or self.views[role].map not in self.inputs or role in self.buffers:
                 continue
-            tile, view, layout = self.sequence[number], self.views[role], self.placement.layouts[self.input]
+            tile, view = self.sequence[number], self.views[role]
+            place, low = self._whole(view.map), self.rows_loaded[view.map]
             high = view.first_row + rows_of(self.stage, role, tile.row, tile.rows)[1]
-            if high > self.rows_loaded:
-                place = Placed(layout=layout, address=self.placement.addresses[self.input])
-                rows = (self.rows_loaded, high)
-                entries += self._move(Load, role, place, rows, range(layout.blocks))
-                self.rows_loaded = high
+            if high > low:
+                entries += self._move(Load, role, place, (low, high), range(place.layout.blocks))
+                self.rows_loaded[view.map] = high
         return entries
 
     def finished(self, number):
@@ -142,10 +145,10 @@ class Operands:
         if "destination" in self.buffers:
             place, blocks = self.place("destination", number), self._blocks("destination", tile)
             entries = self._move(Store, "destination", place, rows, blocks)
-            if offset is not None and view.map != self.output:
+            if offset is not None and view.map not in self.outputs:
                 entries += self._trace(place, rows, blocks, offset)
             return entries
-        if view.map == self.output:
+        if view.map in self.outputs:
             return self._output(rows, last)
         if offset is None or not last or not self._is_last_writer():
             return []
@@ -153,8 +156,9 @@ class Operands:
         return self._trace(self.place("destination", number), (0, layout.height), range(layout.blocks), offset)
 
     def _output(self, rows, last):
-        """Stores of the network's output, which stays on chip until it is complete."""
-        layout, place = self.placement.layouts[self.output], self._whole(self.output)
+        """Stores of an output of the network, which stays on chip until it is complete."""
+        place = self._whole(self.views["destination"].map)
+        layout = place.layout
         if not self._is_last_writer():
             return []
         if self.stage.output_shape[1] < layout.height:

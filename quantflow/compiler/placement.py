@@ -1,6 +1,7 @@
 """Which maps stay on chip and where, which ones live in memory, and how each stage is tiled for it."""
 
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from quantflow.compiler.allocation import Item, allocate, free_intervals
 from quantflow.compiler.layouts import Layout, layout_of
@@ -17,10 +18,10 @@ class Placement:
 
     layouts: dict[str, Layout]
     addresses: dict[str, int]  # first word in the activation banks of the maps that stay on chip
-    regions: dict[str, tuple]  # (Region, byte offset) of the maps that live in memory, and of input and output
+    regions: dict[str, tuple]  # (Region, byte offset) of the maps that live in memory, and of inputs and outputs
     plans: tuple[Plan, ...]  # of each stage
-    input: str
-    output: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     resident: bool  # all weights and parameters stay on chip
     work_bytes: int  # of Region.WORK
 
@@ -36,17 +37,17 @@ class _Problem:
     stages: list
     layouts: dict
     lives: dict  # name to (first stage, last stage)
-    input: str
-    output: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     resident: bool
     config: object
 
 
-def place(stages, maps, columns, config, *, input, output):
+def place(stages, maps, columns, config, *, inputs, outputs):
     """The Placement; maps move to memory one by one, cheapest first, until every stage fits.
 
-    `columns` are the phases of the maps, `input` and `output` name the network's. Raises UserError for the
-    first layer that fits in no way.
+    `columns` are the phases of the maps, `inputs` and `outputs` name the network's, one behind the other in their
+    regions of memory. Raises UserError for the first layer that fits in no way.
     """
     resident = are_resident(stages, config)
     for stage in stages:
@@ -56,8 +57,8 @@ def place(stages, maps, columns, config, *, input, output):
         stages=stages,
         layouts={name: layout_of(maps[name], columns.phases[name], config) for name in names},
         lives={name: _life(stages, name) for name in names},
-        input=input,
-        output=output,
+        inputs=inputs,
+        outputs=outputs,
         resident=resident,
         config=config,
     )
@@ -84,10 +85,10 @@ def _bytes(problem, name):
     readers = sum(
         view.map == name for stage in problem.stages for role, view in views(stage).items() if role != "destination"
     )
-    if name == problem.input:
+    if name in problem.inputs:
         readers -= 1
     else:
-        readers += name != problem.output
+        readers += name not in problem.outputs
     return layout.words * readers
 
 
@@ -164,8 +165,8 @@ def _attempt(problem, spilled):
         addresses=addresses,
         regions=regions,
         plans=tuple(plans),
-        input=problem.input,
-        output=problem.output,
+        inputs=problem.inputs,
+        outputs=problem.outputs,
         resident=problem.resident,
         work_bytes=work_bytes,
     )
@@ -208,7 +209,10 @@ def _is_written_in_parts(problem, name):
 def _memory(problem, spilled):
     """(regions of the maps in memory, bytes of Region.WORK)."""
     size = problem.config.bank_row_bytes
-    regions = {problem.input: (Region.INPUT, 0), problem.output: (Region.OUTPUT, 0)}
+    regions = {}
+    for region, names in ((Region.INPUT, problem.inputs), (Region.OUTPUT, problem.outputs)):
+        starts = accumulate((problem.layouts[name].words * size for name in names), initial=0)
+        regions |= {name: (region, start) for name, start in zip(names, starts, strict=False)}
     items = [
         Item(key=name, words=problem.layouts[name].words, first=first, last=last)
         for name, (first, last) in problem.lives.items()

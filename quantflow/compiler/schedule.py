@@ -45,7 +45,7 @@ class Schedule:
             self.placement.plans[index],
             self.config,
             few_first=self.operands.is_loaded_by(index),
-            few_last=stage.destination.map == self.placement.output,
+            few_last=stage.destination.map in self.placement.outputs,
             chunk_most=self.words.chunk_most(index),
             group=self.words.group(index),
             grow_chunks=self.words.load,

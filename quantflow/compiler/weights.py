@@ -22,11 +22,19 @@ def parameter_words(stage):
     return stage.output_blocks if stage.operation == Operation.CONVOLVE else 0
 
 
+def sharing(stages):
+    """For each stage the index of the first one with the same words: images of a batch share a layer's."""
+    first = {}
+    keys = (tuple(map(id, (stage.words, stage.bias, stage.shift, stage.greatest))) for stage in stages)
+    return [first.setdefault(key, number) for number, key in enumerate(keys)]
+
+
 def are_resident(stages, config):
     """Whether the whole network's weights and parameters stay on chip."""
+    different = [stages[number] for number in set(sharing(stages))]
     return (
-        sum(map(total_words, stages)) <= config.weight_depth
-        and sum(map(parameter_words, stages)) <= config.parameter_depth
+        sum(map(total_words, different)) <= config.weight_depth
+        and sum(map(parameter_words, different)) <= config.parameter_depth
     )
 
 

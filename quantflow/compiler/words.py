@@ -2,7 +2,7 @@
 
 from quantflow.compiler.loads_and_stores import load_words
 from quantflow.compiler.tiles import chunk_limit, parameter_group
-from quantflow.compiler.weights import Ring, memory_width, parameter_words, total_words
+from quantflow.compiler.weights import Ring, memory_width, parameter_words, sharing, total_words
 from quantflow.isa import Target
 
 
@@ -16,12 +16,12 @@ class Words:
         self.stages, self.plans, self.resident = stages, placement.plans, placement.resident
         self.image, self.config, self.load = image, config, load
         self.weights, self.parameters = Ring(config.weight_depth), Ring(config.parameter_depth)
-        self.first_weight, self.first_parameter, self.loaded = [], [], [0] * len(stages)
+        self.first_weight, self.first_parameter, self.loaded = {}, {}, dict.fromkeys(range(len(stages)), 0)
+        self.model = sharing(stages)  # the stage under whose number a stage's words are kept
         weight = parameter = 0
-        for stage in stages:
-            self.first_weight.append(weight)
-            self.first_parameter.append(parameter)
-            weight, parameter = weight + total_words(stage), parameter + parameter_words(stage)
+        for index in sorted(set(self.model)):
+            self.first_weight[index], self.first_parameter[index] = weight, parameter
+            weight, parameter = weight + total_words(stages[index]), parameter + parameter_words(stages[index])
 
     def chunk_most(self, index):
         """Most output blocks of a tile."""
@@ -47,27 +47,27 @@ class Words:
         group = self.group(index)
         first = tile.first_block // group * group
         count = min(group, stage.output_blocks - first)
-        parameter, missing = self.parameters.request((index, first), count)
+        parameter, missing = self.parameters.request((self.model[index], first), count)
         entries = self._load_parameters(index, first, count, parameter) if missing else []
         word = 0 if stage.uniform else tile.first_block * stage.weight_words + piece.first_word
         words = piece.words * (1 if stage.uniform else tile.block_count)
-        weight, missing = self.weights.request((index, word), words)
+        weight, missing = self.weights.request((self.model[index], word), words)
         if missing:
             entries += self._load_weights(index, word, words, weight)
         return entries, weight, parameter + tile.first_block - first
 
     def _resident(self, index, tile):
-        stage, entries = self.stages[index], []
-        first, last = self.loaded[index], tile.first_block + tile.block_count
+        stage, model, entries = self.stages[index], self.model[index], []
+        first, last = self.loaded[model], tile.first_block + tile.block_count
         if self.load and last > first:
             if not first:
-                entries += self._load_parameters(index, 0, stage.output_blocks, self.first_parameter[index])
-            self.loaded[index] = stage.output_blocks if stage.uniform else last
+                entries += self._load_parameters(index, 0, stage.output_blocks, self.first_parameter[model])
+            self.loaded[model] = stage.output_blocks if stage.uniform else last
             words = stage.weight_words
             place = (0, words) if stage.uniform else (first * words, (last - first) * words)
-            entries += self._load_weights(index, *place, self.first_weight[index] + place[0])
+            entries += self._load_weights(index, *place, self.first_weight[model] + place[0])
         word = 0 if stage.uniform else tile.first_block * stage.weight_words
-        return entries, self.first_weight[index] + word, self.first_parameter[index] + tile.first_block
+        return entries, self.first_weight[model] + word, self.first_parameter[model] + tile.first_block
 
     def _load_parameters(self, index, first, count, address):
         beats = self.config.parameter_word_beats
