@@ -1,11 +1,12 @@
 """Column positions as running sums along a loop nest."""
 
-from amaranth import Module, Mux, Signal, Value, signed, unsigned
+from amaranth import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import struct_layout
 from hdl.sequencing.address_arithmetic import add_position, select
+from hdl.sequencing.walk_turn import walk_turn
 from quantflow import isa
 
 
@@ -25,13 +26,13 @@ class ColumnWalker(wiring.Component):
 
     in the mixed radix of `isa.Position`: carries go from phase (radix `phases`) to bank (radix P)
     to group. Otherwise as `StrideGenerator`: `stepped` lists the levels that have a step, `start`
-    takes over `first`, each `advance` goes to the next position, there in the next cycle.
+    takes over `first`, each `advance` goes to the next position, there two cycles later.
 
     Ports: start In(1); first In(isa.Position); phases In(phase_bits); steps In, one isa.Position
     per stepped level; advance In(levels); position Out(position_layout).
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, config, levels, *, stepped):
         if list(stepped) != sorted(set(stepped)) or not set(stepped) <= set(range(levels)):
@@ -52,25 +53,23 @@ class ColumnWalker(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = position_layout(self.config)
-        first, origin, following = Signal(layout), Signal(layout), Signal(layout)
-        step = Signal(self.first.shape())
+        first, origin = Signal(layout), Signal(layout)
+        step, excess = Signal(self.first.shape()), Signal(signed(self.config.phase_bits + 1))
         bases = [Signal(layout, name=f"base_{level}") for level in self.stepped]
-        # `advance` is one-hot, so AND and OR select: the base to go on from, and what to add.
-        origins, steps = [(first, self.start)], []
-        for level in range(self.levels):
-            outer = [base for base, own in zip(bases, self.stepped, strict=True) if own <= level]
-            origins.append((outer[-1] if outer else first, self.advance[level]))
-            if level in self.stepped:
-                steps.append((self.steps[self.stepped.index(level)], self.advance[level]))
-        total = add_position(m, origin, step, phases=self.phases, pixels=self.config.pixels, name="total")
+        turn = walk_turn(m, self.start, self.advance, self.stepped)
+        # What a step's phase lacks to a carry; behind those of the steps that of no step.
+        phases = (*(given.phase for given in self.steps), 0)
+        excesses = [Signal(excess.shape(), name=f"excess_{index}") for index in range(len(phases))]
+        m.d.sync += [short.eq(phase - self.phases) for short, phase in zip(excesses, phases, strict=True)]
+        total = add_position(m, origin, step, excess, pixels=self.config.pixels, name="total")
         m.d.comb += [
             *(getattr(first, part).eq(getattr(self.first, part)) for part in ("phase", "bank", "group")),
-            Value.cast(origin).eq(select(origins)),
-            Value.cast(step).eq(select(steps)),
-            following.eq(Mux(self.start, first, total)),
+            Value.cast(origin).eq(select(zip([first, *bases], turn.origin, strict=True))),
+            Value.cast(step).eq(select(zip(self.steps, turn.step, strict=True))),
+            excess.eq(select(zip(excesses, Cat(turn.step, ~turn.step.any()), strict=True))),
             self.position.eq(bases[-1]),
         ]
-        for base, level in zip(bases, self.stepped, strict=True):
-            with m.If(self.start | self.advance[: level + 1].any()):
-                m.d.sync += base.eq(following)
+        for base, changes in zip(bases, turn.changes, strict=True):
+            with m.If(changes):
+                m.d.sync += base.eq(total)
         return m

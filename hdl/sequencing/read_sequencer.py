@@ -158,7 +158,7 @@ class ReadSequencer(wiring.Component):
             counter.valid.eq(issuer.valid & (instruction.operation == isa.Operation.CONVOLVE)),
             counter.pass_end.eq(issuer.pass_end),
             counter.last.eq(issuer.group_end),
-            counter.last_of_block.eq(issuer.advance[ReadLevel.OUTPUT_BLOCK]),
+            counter.last_of_block.eq(issuer.block_end),
             self.operand.weight_address.eq(counter.address),
             self.error_weight_address.eq(counter.error),
         ]

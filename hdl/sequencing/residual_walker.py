@@ -21,13 +21,13 @@ class ResidualWalker(wiring.Component):
         columns_left = output_columns - P * og
 
     `start` takes over the instruction's first values, each `advance` goes to the next ones, which
-    are there in the next cycle; both as for `StrideGenerator`.
+    are there `latency` cycles later; both as for `StrideGenerator`.
 
     Ports: instruction In(isa.Compute); start In(1); advance In, a bit per ResidualLevel;
     row_address Out; group, columns_left Out(extent_bits + 2, signed).
     """
 
-    latency = 1
+    latency = StrideGenerator.latency
 
     def __init__(self, config):
         self.config = config

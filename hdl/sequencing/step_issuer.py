@@ -48,16 +48,17 @@ class StepIssuer(wiring.Component):
     `switch_cycles`, which is no less, where that had another operation, so that its words have left
     everything that follows the write side's instruction.
 
-    `start` begins a walk: two cycles behind the last one's `ending` at the earliest. `step` and
-    `ending`, the instruction's last step, tell of a step in its own cycle. All about a step comes
-    one cycle later, with `valid`: its marks `first`, `shift` (see MacArray), `last` (of a group
-    whose sums are drained), `initial` (as `last`, of the instruction's first group), `group_end`
-    (as `last`, drained or not), `pass_end`; whether it reads the `residual`; and the one-hots
-    `advance` and `residual_advance` towards the step behind it, of the source's walk and the
-    residual's. Knows no addresses.
+    `start` begins a walk: two cycles behind the last one's `ending` at the earliest. `step`,
+    `ending`, the instruction's last step, and the one-hots `advance` and `residual_advance` towards
+    the step behind it, of the source's walk and the residual's, tell of a step in its own cycle. All
+    else about a step comes one cycle later, with `valid`: its marks `first`, `shift` (see MacArray),
+    `last` (of a group whose sums are drained), `initial` (as `last`, of the instruction's first
+    group), `group_end` (as `last`, drained or not), `block_end` (with `group_end`, the last of an
+    output block before another), `pass_end`; and whether it reads the `residual`. Knows no addresses.
 
     Ports: instruction In(isa.Compute), constant from `start` to `ending`; start In(1);
-    running, step, ending, valid, first, shift, last, initial, group_end, pass_end, residual Out(1);
+    running, step, ending, valid, first, shift, last, initial, group_end, block_end, pass_end,
+    residual Out(1);
     advance Out, a bit per ReadLevel; residual_advance Out, a bit per ResidualLevel.
     """
 
@@ -67,7 +68,7 @@ class StepIssuer(wiring.Component):
         self.config = config
         self.boundary_cycles, self.switch_cycles = boundary_cycles, switch_cycles
         flags = ("running", "step", "ending", "valid", "residual")
-        marks = ("first", "shift", "last", "initial", "group_end", "pass_end")
+        marks = ("first", "shift", "last", "initial", "group_end", "block_end", "pass_end")
         super().__init__({
             "instruction": In(struct_layout(isa.Compute, config)),
             "start": In(1),
@@ -80,16 +81,23 @@ class StepIssuer(wiring.Component):
         m = Module()
         groups, kernel, residual = self._nests(m)
         adding = Signal()  # adding: the group's steps are still the residual's
-        group_last, drained = Signal(), Signal()
+        group_last, drained, early = Signal(), Signal(), Signal()
+        kernel_step, group_step = Signal(), Signal()
         adds = self.instruction.residual_passes != 0
+        # Each kind of step is said in full, though one implies another: fewer gates one behind the other.
         m.d.comb += [
             group_last.eq(~adding & kernel.last.all()),
             drained.eq(~self.instruction.partial),
-            self.step.eq(self.running & ~self._held(m, groups, group_last & drained)),
-            self.ending.eq(self.step & group_last & groups.last.all()),
-            groups.step.eq(self.step & group_last),
-            kernel.step.eq(self.step & ~adding),
-            residual.step.eq(self.step & adding),
+            early.eq(drained & self._early(m, groups, group_step)),
+            group_step.eq(self.running & group_last & ~early),
+            kernel_step.eq(self.running & ~adding & ~(kernel.last.all() & early)),
+            self.step.eq(self.running & ~(group_last & early)),
+            self.ending.eq(group_step & groups.last.all()),
+            groups.step.eq(group_step),
+            kernel.step.eq(kernel_step),
+            residual.step.eq(self.running & adding),
+            self.advance.eq(Cat(groups.advance, kernel.advance)),
+            self.residual_advance.eq(Cat(groups.advance, residual.advance)),
         ]
         m.d.sync += [
             self.valid.eq(self.step),
@@ -97,9 +105,8 @@ class StepIssuer(wiring.Component):
             self.last.eq(group_last & drained),
             self.initial.eq(group_last & drained & groups.first.all()),
             self.group_end.eq(group_last),
+            self.block_end.eq(self.advance[ReadLevel.OUTPUT_BLOCK]),
             self.pass_end.eq(kernel.last[1:].all()),
-            self.advance.eq(Cat(groups.advance, kernel.advance)),
-            self.residual_advance.eq(Cat(groups.advance, residual.advance)),
         ]
         self._passes(m, adding, adds, kernel, residual)
         with m.If(self.start):
@@ -134,21 +141,20 @@ class StepIssuer(wiring.Component):
             ),
         ]
 
-    def _held(self, m, groups, drains):
-        """Whether a step that `drains` would come too early."""
+    def _early(self, m, groups, group_step):
+        """Whether the drain bank is not free for the sums of a group that ended now."""
         m.submodules.spacing = spacing = Countdown(self.boundary_cycles - 1)
         m.submodules.switching = switching = Countdown(self.switch_cycles - 1)
         operation, switched = Signal.like(self.instruction.operation), Signal()
-        held, final = Signal(), groups.last.all()
+        final, drains = groups.last.all(), group_step & ~self.instruction.partial
         m.d.comb += [
-            held.eq(drains & (spacing.pending | switched & switching.pending)),
-            spacing.load.eq(self.step & drains),
+            spacing.load.eq(drains),
             spacing.cycles.eq(Mux(final, self.boundary_cycles, self.config.drain_cycles) - 1),
-            switching.load.eq(self.step & drains & final),
+            switching.load.eq(drains & final),
             switching.cycles.eq(self.switch_cycles - 1),
         ]
         with m.If(self.start):
             m.d.sync += [operation.eq(self.instruction.operation), switched.eq(operation != self.instruction.operation)]
         with m.Elif(spacing.load):
             m.d.sync += switched.eq(0)
-        return held
+        return spacing.pending | switched & switching.pending

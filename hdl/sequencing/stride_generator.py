@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.sequencing.address_arithmetic import select
+from hdl.sequencing.walk_turn import walk_turn
 
 
 class StrideGenerator(wiring.Component):
@@ -14,7 +15,8 @@ class StrideGenerator(wiring.Component):
 
     `strided` lists the levels that have a stride; other levels leave the value as it is. `start`
     takes over `first`; each `advance` (the one-hot of `LoopNest`, possibly delayed) goes to the
-    next value, which is there in the next cycle.
+    next value, which is there two cycles later: what to add to what is decided in the first of
+    them, the sum made in the second.
 
     One base per strided level holds the value at the beginning of that level's iteration: when
     level l advances, base l grows by its stride and all bases inside it take the new value.
@@ -24,7 +26,7 @@ class StrideGenerator(wiring.Component):
     on, which comes when nothing advances.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, levels, bits, *, strided):
         if list(strided) != sorted(set(strided)) or not set(strided) <= set(range(levels)):
@@ -43,17 +45,14 @@ class StrideGenerator(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bases = [Signal(self.bits, name=f"base_{level}") for level in self.strided]
-        # `advance` is one-hot, so AND and OR select: the base to go on from, and what to add.
-        origins, strides = [(self.first, self.start)], []
-        for level in range(self.levels):
-            outer = [base for base, own in zip(bases, self.strided, strict=True) if own <= level]
-            origins.append((outer[-1] if outer else self.first, self.advance[level]))
-            if level in self.strided:
-                strides.append((self.strides[self.strided.index(level)], self.advance[level]))
+        turn = walk_turn(m, self.start, self.advance, self.strided)
         following = Signal(self.bits)
-        m.d.comb += following.eq(select(origins) + select(strides))
-        for base, level in zip(bases, self.strided, strict=True):
-            with m.If(self.start | self.advance[: level + 1].any()):
+        m.d.comb += following.eq(
+            select(zip([self.first, *bases], turn.origin, strict=True))
+            + select(zip(self.strides, turn.step, strict=True))
+        )
+        for base, changes in zip(bases, turn.changes, strict=True):
+            with m.If(changes):
                 m.d.sync += base.eq(following)
         m.d.comb += self.value.eq(bases[-1])
         return m

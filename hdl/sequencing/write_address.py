@@ -1,6 +1,6 @@
 """From a drain cycle's column to the banks and addresses of its words."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -49,15 +49,12 @@ class WriteAddress(wiring.Component):
         m = Module()
         config, instruction = self.config, self.instruction
         position, errors = self.result.position, []
+        excess = Signal(signed(config.phase_bits + 1))
+        m.d.sync += excess.eq(instruction.word_step.phase - instruction.destination.phases)
         for word in range(config.requantizers):
             if word:
                 after = add_position(
-                    m,
-                    position,
-                    instruction.word_step,
-                    phases=instruction.destination.phases,
-                    pixels=config.pixels,
-                    name=f"position_{word}",
+                    m, position, instruction.word_step, excess, pixels=config.pixels, name=f"position_{word}"
                 )
                 position = delayed(m, after, 1, name=f"position_{word}")
             target, error = self._target(m, word, position)

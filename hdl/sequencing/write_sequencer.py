@@ -81,24 +81,23 @@ class WriteSequencer(wiring.Component):
             instruction.window_columns,
             self.config.drain_cycles,
         )
-        # The sums follow one cycle behind the counters: a long way from counter to sum in two parts.
-        advance = Signal.like(nest.advance)
+        advance, next_slot = nest.advance, Signal()
         m.d.comb += [
             nest.start.eq(self.start),
             nest.step.eq(self.valid),
             *(nest.counts[level].eq(count) for level, count in zip(WriteLevel, counts, strict=True)),
         ]
         m.d.sync += [
-            advance.eq(nest.advance),
+            next_slot.eq(advance[WriteLevel.DRAIN]),
             result.valid.eq(self.valid),
             result.first.eq(nest.first[WINDOW_LEVELS].all()),
             result.last.eq(nest.last[WINDOW_LEVELS].all()),
         ]
         with m.If(result.valid):
-            m.d.sync += result.slot.eq(Mux(advance[WriteLevel.DRAIN], result.slot + 1, 0))
+            m.d.sync += result.slot.eq(Mux(next_slot, result.slot + 1, 0))
         with m.If(self.start):
             m.d.sync += result.slot.eq(0)
-        self._parameters(m, nest.advance[WriteLevel.OUTPUT_BLOCK])
+        self._parameters(m, advance[WriteLevel.OUTPUT_BLOCK])
         self._row_address(m, advance)
         self._columns(m, advance)
         return m
