@@ -1,6 +1,6 @@
 """The host's side of the machine: registers, runs, counters, watchdog."""
 
-from amaranth import Cat, Module
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -24,8 +24,9 @@ class Control(wiring.Component):
     A write of START clears the machine for one cycle (`clear`), then pulses `start`; the run ends
     done when `finished` is high in a later cycle. A pulse of `errors`, STOP, or
     `config.watchdog_cycles` cycles without `progress` end it with an error code: `clear` and
-    `flush` are high until `memory_idle`, then the machine can start again. See RunSequencer,
-    RegisterFile, PerformanceCounters.
+    `flush` are high until `memory_idle`, then the machine can start again. `finished`, `errors` and
+    `progress` come from all over the machine and pass a register. See RunSequencer, RegisterFile,
+    PerformanceCounters.
 
     Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length
     Out(32), bases and port_bases Out(ArrayLayout(32)), constant during a run; clear Out(1), resets queues,
@@ -62,6 +63,12 @@ class Control(wiring.Component):
         m.submodules.counters = counters = PerformanceCounters()
         m.submodules.watchdog = watchdog = Watchdog(self.config.watchdog_cycles)
         connect(m, flipped(self.axi), slave.axi)
+        finished, errors, progress = Signal(), Signal.like(self.errors), Signal()
+        m.d.sync += [
+            finished.eq(self.finished & ~sequencer.begin),  # so that the first cycle's does not count later either
+            errors.eq(self.errors),
+            progress.eq(self.progress),
+        ]
         m.d.comb += [
             registers.write.eq(slave.write),
             registers.read_address.eq(slave.read_address),
@@ -73,11 +80,11 @@ class Control(wiring.Component):
             counters.running.eq(sequencer.running),
             counters.events.eq(self.events),
             watchdog.running.eq(sequencer.running),
-            watchdog.progress.eq(self.progress),
+            watchdog.progress.eq(progress),
             sequencer.start.eq(registers.start),
-            sequencer.finished.eq(self.finished),
+            sequencer.finished.eq(finished),
             sequencer.memory_idle.eq(self.memory_idle),
-            *(sequencer.errors[name].eq(self.errors[name]) for name in UNIT_ERRORS),
+            *(sequencer.errors[name].eq(errors[name]) for name in UNIT_ERRORS),
             sequencer.errors.watchdog.eq(watchdog.expired),
             sequencer.errors.stopped.eq(registers.stop),
             self.start.eq(sequencer.begin),

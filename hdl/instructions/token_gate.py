@@ -22,15 +22,17 @@ class TokenGate(wiring.Component):
                                     and is not done
 
     A unit never waits for itself: its own bit in `wait` and `tokens` is ignored. `done` comes at
-    least one cycle after the instruction passed; a `done` too many is ignored.
+    least one cycle after the instruction passed; a `done` too many is ignored. Whether the next
+    instruction may pass is decided in the cycle before it does, so that nothing waits for a queue's
+    memory and a decision in one cycle: an instruction passes in every second cycle at most.
 
-    instructions, gated : streams of the unit's instruction layout, without a register between
+    instructions, gated : streams of the unit's instruction layout, no register for the payload between
     tokens, signal : one bit per unit of `isa.Unit`, each a pulse; `signal` in the cycle of `done`
-    waiting : the next instruction lacks a token
+    waiting : the next instruction lacked a token in the cycle before
     idle : every instruction that has passed is done
     """
 
-    latency = 0  # cycles from `instructions` to `gated`; a token counts one cycle after its pulse
+    latency = 1  # cycles from `instructions` to `gated`; a token counts one cycle after its pulse
 
     def __init__(self, config, unit):
         self.config, self.unit = config, Unit(unit)
@@ -49,19 +51,22 @@ class TokenGate(wiring.Component):
         m = Module()
         m.submodules.in_flight = in_flight = SyncFIFO(width=UNITS, depth=IN_FLIGHT)
         instruction = self.instructions.payload
-        passed, lacking = Signal(), Signal(UNITS)
-        open_ = ~lacking.any() & in_flight.w_rdy
+        passed, may_pass, lacking = Signal(), Signal(), Signal(UNITS)
         m.d.comb += [
             self.gated.payload.eq(instruction),
-            self.gated.valid.eq(self.instructions.valid & open_),
-            self.instructions.ready.eq(self.gated.ready & open_),
-            passed.eq(self.gated.valid & self.gated.ready),
-            self.waiting.eq(self.instructions.valid & lacking.any()),
+            self.gated.valid.eq(may_pass),
+            passed.eq(may_pass & self.gated.ready),
+            self.instructions.ready.eq(passed),
             in_flight.w_data.eq(instruction.signal),
             in_flight.w_en.eq(passed),
             in_flight.r_en.eq(self.done),
             self.signal.eq(in_flight.r_data & (self.done & in_flight.r_rdy).replicate(UNITS)),
             self.idle.eq(~in_flight.r_rdy),
+        ]
+        m.d.sync += [
+            # Only the instruction itself spends tokens and room: what it has it keeps until it passes.
+            may_pass.eq(self.instructions.valid & ~lacking.any() & in_flight.w_rdy & ~passed),
+            self.waiting.eq(self.instructions.valid & lacking.any()),
         ]
         for unit in Unit:
             if unit != self.unit:

@@ -14,12 +14,12 @@ from quantflow.isa import Opcode, Unit
 # Cycles that the gateware adds around the work itself; tests hold the model against the RTL.
 PREFETCH = 4  # instructions on their way from memory at once
 FETCH = 4  # from a start, or from room for an instruction, to its address on the bus
-DISPATCH = 4  # from an instruction's last beat to its unit
+DISPATCH = 5  # from an instruction's last beat to its unit
 REQUEST = 4  # from a load at its unit to its address on the bus
 LOAD_END = 3  # from the last beat of a load to the token that it sends
 STORE_BEGIN = 7  # from a store at its unit to its first beat
 STORE_END = 3  # from the answer to a store's last burst to the token that it sends
-FINISH = 3  # from the last unit to the done flag
+FINISH = 4  # from the last unit to the done flag
 
 # What the array may wait for: a token of the load or of the store unit, its next instruction, the pipeline
 # between two instructions, and the results of the one before that have not left yet.

@@ -104,7 +104,7 @@ async def random_events(dut, rng, cycles):
     """Drive events for a run of so many cycles; returns the counters' values by their registers.
 
     `finished` is high before the run and in its first cycle, where it must not end it, and then
-    in its last.
+    in its last but one.
     """
     counts = dict.fromkeys(COUNTERS, 0)
     dut.finished.value = 1
@@ -118,7 +118,7 @@ async def random_events(dut, rng, cycles):
         if left is None:
             continue
         left -= 1
-        dut.finished.value = left == 1
+        dut.finished.value = left == 2
         counts[Register.CYCLES] += 1
         for n, name in enumerate(EVENTS):
             counts[Register[name.upper()]] += (events >> n) & 1
@@ -129,7 +129,7 @@ async def random_events(dut, rng, cycles):
 async def counts_a_run(dut):
     host = await Host(dut, 52).begin()
     await host.write(Register.INTERRUPT_ENABLE, 1)
-    for run, cycles in enumerate((2, 57, 230), start=1):
+    for run, cycles in enumerate((3, 57, 230), start=1):
         events = cocotb.start_soon(random_events(dut, host.rng, cycles))
         await host.write(Register.CONTROL, START)
         counts = await events

@@ -27,6 +27,8 @@ class Tokens(Spec):
         gate = self.component
         wait = gate.instructions.payload.wait
         self.passed = gate.gated.valid & gate.gated.ready
+        offered, taken = gate.instructions.valid, gate.instructions.ready
+        self._stays(m, offered, taken, gate.instructions.payload.as_value())
         lacking = 0
         for unit in Unit:
             if unit != gate.unit:
@@ -34,12 +36,18 @@ class Tokens(Spec):
                 lacking = lacking | (wait[unit] & (held == 0))
                 claim(m, f"{unit.name.lower()}_token_was_there", ~(self.passed & wait[unit]) | (held != 0))
         queue = self._in_flight(m)
-        offered = gate.instructions.valid
-        claim(m, "waiting", gate.waiting == (offered & lacking))
-        claim(m, "passes", gate.gated.valid == (offered & ~lacking & (queue.count != self.in_flight)))
-        claim(m, "taken_as_it_passes", (offered & gate.instructions.ready) == self.passed)
+        allowed = offered & ~lacking & (queue.count != self.in_flight)
+        claim(m, "waiting", gate.waiting == delayed(m, offered & lacking))
+        claim(m, "passes", ~gate.gated.valid | allowed)
+        claim(m, "passes_a_cycle_later", gate.gated.valid == delayed(m, allowed & ~self.passed))
+        claim(m, "taken_as_it_passes", (offered & taken) == self.passed)
         claim(m, "unchanged", gate.gated.payload.as_value() == gate.instructions.payload.as_value())
         claim(m, "idle", gate.idle == (queue.count == 0))
+
+    def _stays(self, m, offered, taken, payload):
+        """The queue before the gate offers what it offers until it is taken."""
+        waited, before = delayed(m, offered & ~taken), delayed(m, payload)
+        assume(m, ~waited | (offered & (payload == before)))
 
     def _count(self, m, unit):
         """What arrived less what was spent, while no more than the promised number is held."""
@@ -92,6 +100,7 @@ MUTATIONS = {
     "sends other signals": ("in_flight.w_data.eq(instruction.signal)", "in_flight.w_data.eq(instruction.wait)"),
     "sends old signals": ("(self.done & in_flight.r_rdy).replicate", "self.done.replicate"),
     "overflows": ("~lacking.any() & in_flight.w_rdy", "~lacking.any()"),
+    "passes what is gone": ("in_flight.w_rdy & ~passed", "in_flight.w_rdy"),
     "is idle too soon": ("self.idle.eq(~in_flight.r_rdy)", "self.idle.eq(~in_flight.r_rdy | passed)"),
 }
 

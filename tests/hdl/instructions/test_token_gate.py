@@ -24,12 +24,16 @@ class Model:
         self.others = [other for other in Unit if other != unit]
         self.held = dict.fromkeys(self.others, 0)
         self.in_flight = []
+        self.waiting = self.may_pass = False  # decided in the cycle before
 
     def lacks(self, wait):
         return any(wait >> other & 1 and not self.held[other] for other in self.others)
 
-    def step(self, wait, signal, passed, tokens, done):
+    def step(self, wait, signal, passed, tokens, done, offered=True):
         """What happens at a clock edge."""
+        self.waiting = offered and self.lacks(wait)
+        room = len(self.in_flight) < IN_FLIGHT
+        self.may_pass = offered and not self.lacks(wait) and room and not passed
         for other in self.others:
             self.held[other] += (tokens >> other & 1) - (passed and wait >> other & 1)
         if done and self.in_flight:
@@ -50,15 +54,14 @@ def random_instruction(rng, unit):
 def check(dut, model, offer, accept, tokens, done):
     """Compare all outputs in a settled cycle; returns whether the instruction passes."""
     word, wait, signal = offer or (0, 0, 0)
-    lacking, room = model.lacks(wait), len(model.in_flight) < IN_FLIGHT
-    valid = bool(offer) and not lacking and room
-    assert int(dut.waiting.value) == (bool(offer) and lacking)
+    valid = model.may_pass
+    assert int(dut.waiting.value) == model.waiting
     assert int(dut.gated__valid.value) == valid
-    assert int(dut.instructions__ready.value) == (accept and room and not lacking) or not offer
+    assert int(dut.instructions__ready.value) == (valid and accept)
     assert not valid or int(dut.gated__payload.value) == word
     assert int(dut.idle.value) == (not model.in_flight)
     assert int(dut.signal.value) == (model.in_flight[0] if done and model.in_flight else 0)
-    model.step(wait, signal, valid and accept, tokens, done)
+    model.step(wait, signal, valid and accept, tokens, done, bool(offer))
     return valid and accept
 
 
