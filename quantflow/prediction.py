@@ -34,6 +34,12 @@ class StagePrediction:
         return max(SHARES, key=lambda share: getattr(self, share))
 
 
+def most_bytes_per_cycle(config, timing):
+    """What a memory of this MemoryTiming moves in a cycle at most: reads and writes have channels of their own."""
+    carried = 2 * config.beat_bytes
+    return min(carried, timing.bytes_per_cycle or carried)
+
+
 def predict(deployment, timing, name="cold"):
     """A StagePrediction for each stage of one of a `Deployment`'s programs on this MemoryTiming.
 

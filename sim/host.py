@@ -35,7 +35,7 @@ class Host:
         for name in (
             "s_axil_awaddr", "s_axil_awvalid", "s_axil_wdata", "s_axil_wvalid", "s_axil_bready",
             "s_axil_araddr", "s_axil_arvalid", "s_axil_rready", "backdoor_load", "backdoor_store",
-            "backdoor_first", "backdoor_last", "rearm",
+            "backdoor_first", "backdoor_last", "rearm", "waves_by_compute", "waves_first", "waves_last",
         ):  # fmt: skip
             getattr(dut, name).value = 0
         for name, value in self.job["memory"].items():
@@ -112,12 +112,21 @@ class Host:
             await self._pulse(self.dut.rearm)
         return True
 
+    def record_waves(self, cycle):
+        """Tell the testbench the window of the first run, which begins in this cycle."""
+        window, self.job["waves"] = self.job["waves"], None
+        if window:
+            begin = 0 if window["by_compute"] else cycle
+            self.dut.waves_by_compute.value = window["by_compute"]
+            self.dut.waves_first.value, self.dut.waves_last.value = begin + window["first"], begin + window["last"]
+
     async def infer(self, program):
         """Run one program; returns what the registers say afterwards, as a dict for JSON."""
         await self.write(Register.PROGRAM_ADDRESS, program["address"])
         await self.write(Register.PROGRAM_LENGTH, program["length"])
         await self._pulse(self.dut.rearm)
         started, first_cycle = time.perf_counter(), self.dut.cycle.value.to_unsigned()
+        self.record_waves(first_cycle)
         await self.write(Register.CONTROL, START)
         finished = await self.wait_for_end()
         status = await self.read(Register.STATUS)

@@ -1,6 +1,6 @@
 """Run a build folder's network on images in simulation, and compare every output integer."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,25 @@ from quantflow.arithmetic import quantize
 from quantflow.datasets import check_images
 from quantflow.errors import UserError
 from quantflow.manifest import TUNED, Manifest
+from quantflow.prediction import SHARES, most_bytes_per_cycle
 from quantflow.registers import Register
 from sim.diagnosis import describe_difference
 from sim.machine import Machine
+from sim.timeline import Timeline
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerResult:
-    """One stage of the machine: a layer, with the pooling fused behind it ("conv1+pool1")."""
+    """One stage of the machine: a layer, with the pooling fused behind it ("conv1+pool1"). Means over the images."""
 
     name: str
-    cycles: float  # from the last retirement of the stage before to its own, mean over images
+    cycles: float  # from the last retirement of the stage before to its own
+    predicted_cycles: float
     macs: int
     utilization: float
+    bound: str  # what most of the predicted cycles go by, see quantflow.prediction
+    shares: dict[str, float]  # predicted cycles by quantflow.prediction.SHARES
+    bytes_moved: dict[str, float]  # by cause
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,30 +39,41 @@ class SimulationResult:
     mismatches: int  # images with a wrong output
     bit_exact: bool
     cycles_per_image: float
+    predicted_cycles_per_image: float
     macs: int
     multipliers: int
     utilization: float  # MACs / (cycles x multipliers), loads and stores included
+    bytes_per_cycle: float  # that the memory moves at most
     layers: tuple[LayerResult, ...]
     simulated_cycles_per_second: float
     image_cycles: tuple[int, ...]  # the first cold, the others warm where the weights stay on chip
+    programs: tuple[str, ...]  # that the images ran
     counters: tuple[dict[str, int], ...]  # the machine's own, by register name, for each image
-    outputs: np.ndarray  # int32 [N, C, H, W]
+    timelines: dict[str, Timeline]  # of the first run of each program
+    outputs: np.ndarray = field(repr=False)  # int32 [N, C, H, W]
     first_mismatch: str | None
 
     def to_json(self):
         """The figures under `quantflow simulate --json`'s keys."""
-        inner = ("image_cycles", "counters", "outputs", "first_mismatch")
-        values = {key: value for key, value in self.__dict__.items() if key not in inner}
-        return values | {"layers": [asdict(layer) for layer in self.layers]}
+        values = {key: value for key, value in self.__dict__.items() if key != "outputs"}
+        return values | {
+            "layers": [asdict(layer) for layer in self.layers],
+            "image_cycles": list(self.image_cycles),
+            "programs": list(self.programs),
+            "counters": list(self.counters),
+            "timelines": {name: _timeline(timeline) for name, timeline in self.timelines.items()},
+        }
 
 
-def simulate(build_folder, images, *, count=None, simulator="verilator", waves=False, progress=None):
+def simulate(build_folder, images, *, count=None, simulator="verilator", waves=None, progress=None):
     """Run float `images` [N, C, H, W], or the first `count`, on the build folder's machine.
 
     The first inference reads all weights; later ones find them on chip where they fit. Outputs
-    are compared with the integer engine's. `progress(done, total)` is called as images finish.
-    Raises UserError for a bad folder or images, SimulationError where the machine does not
-    finish. The folder's `simulation/` keeps the log, and the waves (see sim.simulator.WAVES).
+    are compared with the integer engine's. `progress(cycles, cycles in all, what is under way)` is
+    called as the simulation goes on; the cycles in all are the predicted ones. `waves` is the
+    sim.waves.Window to record of the first image. Raises UserError for a bad folder or images,
+    SimulationError where the machine does not finish. The folder's `simulation/` keeps the log, and
+    the waves (see sim.simulator.WAVES).
     """
     folder = Path(build_folder)
     manifest = Manifest.read(folder)
@@ -64,7 +81,8 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=F
     integers = quantize(_selected(images, count, manifest), manifest.input.format)
     machine = Machine(folder, manifest, simulator=simulator, waves=waves)
     warm = "warm" if "warm" in manifest.programs else "cold"
-    runs = machine.run(integers, ["cold"] + [warm] * (len(integers) - 1), progress)
+    programs = ["cold"] + [warm] * (len(integers) - 1)
+    runs = machine.run(integers, programs, progress)
     outputs = np.stack([manifest.output.unpack(run.output) for run in runs])
     last = quantized.network.layers[-1].name
     expected = integer_engine.run_integers(quantized, integers)[last]
@@ -74,7 +92,7 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=F
         first = int(wrong[0])
         final = describe_difference(last, expected[first], outputs[first])
         first_mismatch = f"image {first}: " + _first_wrong_layer(machine, quantized, integers[first], final)
-    return _result(manifest, runs, outputs, len(wrong), first_mismatch)
+    return _result(manifest, programs, runs, outputs, len(wrong), first_mismatch)
 
 
 def _selected(images, count, manifest):
@@ -101,13 +119,13 @@ def _first_wrong_layer(machine, quantized, integers, final):
     return f"{final}; run alone, with every layer's output stored, the same image is right"
 
 
-def _result(manifest, runs, outputs, mismatches, first_mismatch):
+def _result(manifest, programs, runs, outputs, mismatches, first_mismatch):
     cycles = [run.result["cycles"] for run in runs]
-    multipliers = manifest.config.multipliers
     mean = _mean(cycles)
+    predicted = [manifest.programs[name].predicted for name in programs]
     layers = tuple(
-        _layer(stage, _mean(counts), multipliers)
-        for stage, counts in zip(manifest.stages, zip(*(run.stage_cycles for run in runs), strict=True), strict=True)
+        _layer(stage, [run.timeline.stage_cycles[n] for run in runs], [run[n] for run in predicted], manifest.config)
+        for n, stage in enumerate(manifest.stages)
     )
     simulated = sum(run.result["simulated_cycles"] for run in runs)
     seconds = sum(run.result["seconds"] for run in runs)
@@ -117,21 +135,43 @@ def _result(manifest, runs, outputs, mismatches, first_mismatch):
         mismatches=mismatches,
         bit_exact=mismatches == 0,
         cycles_per_image=mean,
+        predicted_cycles_per_image=_mean([manifest.programs[name].estimated_cycles for name in programs]),
         macs=manifest.macs,
-        multipliers=multipliers,
-        utilization=manifest.macs / (mean * multipliers),
+        multipliers=manifest.config.multipliers,
+        utilization=manifest.macs / (mean * manifest.config.multipliers),
+        bytes_per_cycle=most_bytes_per_cycle(manifest.config, manifest.memory),
         layers=layers,
         simulated_cycles_per_second=simulated / seconds,
         image_cycles=tuple(cycles),
+        programs=tuple(programs),
         counters=tuple({name: run.result[name] for name in counters} for run in runs),
+        timelines={name: runs[programs.index(name)].timeline for name in dict.fromkeys(programs)},
         outputs=outputs,
         first_mismatch=first_mismatch,
     )
 
 
-def _layer(stage, cycles, multipliers):
-    utilization = stage.macs / (max(1, cycles) * multipliers)
-    return LayerResult(name=stage.name, cycles=cycles, macs=stage.macs, utilization=utilization)
+def _layer(stage, cycles, predicted, config):
+    """`cycles` and `predicted` (StagePredictions) of one stage, for each run."""
+    cycles = _mean(cycles)
+    shares = {share: _mean([getattr(run, share) for run in predicted]) for share in SHARES}
+    causes = dict.fromkeys(cause for run in predicted for cause in run.bytes_moved)
+    return LayerResult(
+        name=stage.name,
+        cycles=cycles,
+        predicted_cycles=_mean([run.cycles for run in predicted]),
+        macs=stage.macs,
+        utilization=stage.macs / (max(1, cycles) * config.multipliers),
+        bound=max(SHARES, key=shares.get),
+        shares=shares,
+        bytes_moved={cause: _mean([run.bytes_moved.get(cause, 0) for run in predicted]) for cause in causes},
+    )
+
+
+def _timeline(timeline):
+    """Cycles of a run, and its spans as [unit, number of the layer, start, end]."""
+    spans = [[span.unit.name.lower(), span.stage, span.start, span.end] for span in timeline.merged()]
+    return {"cycles": timeline.cycles, "spans": spans}
 
 
 def _mean(numbers):

@@ -1,9 +1,7 @@
 """A build folder's machine, compiled for a simulator and run under sim/host.py."""
 
-import contextlib
 import json
 import shutil
-import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +9,14 @@ import numpy as np
 from quantflow.errors import UserError
 from quantflow.manifest import MODEL, VERILOG
 from sim.diagnosis import describe_stop
+from sim.progress import Record, reported
 from sim.simulator import WAVES, build
 from sim.testbench import TOP, TRACE_FILE, memory_inputs, system_source
-from sim.timeline import read_timelines
+from sim.timeline import Timeline, read_timelines
 
 LOG_FILE = "simulation.log"
 # The machine's own watchdog fires later, so that units are still found in the act.
 WATCHDOG_SHARE = 4
-POLL_SECONDS = 0.2
 PAGE_BYTES = 4096
 
 
@@ -32,17 +30,21 @@ class Run:
 
     result: dict  # what sim/host.py reports
     output: bytes
-    stage_cycles: tuple[int, ...]
+    timeline: Timeline
 
 
 class Machine:
     """A build folder's machine, compiled for the simulator."""
 
-    def __init__(self, folder, manifest, *, simulator="verilator", waves=False, stalls=0):
-        """`stalls`: the share of cycles in which each channel of the memory stands still, at random."""
+    def __init__(self, folder, manifest, *, simulator="verilator", waves=None, stalls=0):
+        """`waves`: the sim.waves.Window to record of the first run; None for none.
+
+        `stalls`: the share of cycles in which each channel of the memory stands still, at random.
+        """
         if simulator not in WAVES:
             raise UserError(f"there is no simulator {simulator}; known are {', '.join(WAVES)}")
         self.folder, self.manifest = folder, manifest
+        self.waves = waves.inputs(manifest) if waves else None
         try:
             accelerator = (folder / VERILOG).read_text()
             self.model = (folder / MODEL).read_bytes()
@@ -59,7 +61,7 @@ class Machine:
             SIZE_BYTES=config.ports * self.stride,
             WATCHDOG_CYCLES=max(1, config.watchdog_cycles // WATCHDOG_SHARE),
         )
-        self.built = build(source, top=TOP, simulator=simulator, waves=waves, closed=True)
+        self.built = build(source, top=TOP, simulator=simulator, waves=waves is not None, closed=True)
 
     def run(self, integers, programs, progress=None, *, work_folder="simulation"):
         """One inference for each integer image [C, H, W] with the program of that name.
@@ -73,8 +75,12 @@ class Machine:
         (work / "inputs.bin").write_bytes(b"".join(manifest.input.pack(image).tobytes() for image in integers))
         (work / MODEL).write_bytes(self.model)
         (work / "job.json").write_text(json.dumps(self._job(programs, sizes)))
+        self.waves = None  # no second run writes over them
         results_file = work / "results.jsonl"
-        with _progress(results_file, len(programs), progress):
+        record = Record(
+            work / TRACE_FILE, [manifest.programs[name] for name in programs], [stage.name for stage in manifest.stages]
+        )
+        with reported(record, progress):
             try:
                 self.built.run("sim.host", folder=work, log=work / LOG_FILE)
             except SystemExit:
@@ -86,7 +92,7 @@ class Machine:
         ends = np.cumsum([0, *sizes])
         timelines = read_timelines(work / TRACE_FILE, programs, results, manifest)
         return [
-            Run(result=results[n], output=outputs[ends[n] : ends[n + 1]], stage_cycles=timelines[n])
+            Run(result=results[n], output=outputs[ends[n] : ends[n + 1]], timeline=timelines[n])
             for n in range(len(programs))
         ]
 
@@ -107,6 +113,7 @@ class Machine:
                 "stride": self.stride,
             },
             "memory": self.memory,
+            "waves": self.waves,
             "identity": manifest.identity,
             "model_address": manifest.model_address,
             "input_address": manifest.input_address,
@@ -133,30 +140,3 @@ class Machine:
 def _log_tail(path):
     tail = path.read_text(errors="replace")[-2000:] if path.exists() else "no log"
     return f"the simulation ended early: {tail}"
-
-
-@contextlib.contextmanager
-def _progress(results_file, total, progress):
-    """Call `progress(done, total)` from a thread while the simulation appends its results."""
-    if progress is None:
-        yield
-        return
-    ended = threading.Event()
-
-    def watch():
-        reported = None
-        while not ended.wait(POLL_SECONDS):
-            done = results_file.read_text().count("\n") if results_file.exists() else 0
-            if done != reported:
-                progress(done, total)
-                reported = done
-
-    progress(0, total)
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    progress(total, total)

@@ -24,7 +24,8 @@ from sim import runtime_objects
 SYSTEM_VERILATOR = "QUANTFLOW_SYSTEM_VERILATOR"  # environment variable: use the Verilator on the PATH
 OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
 TIMESCALE = ("1ns", "1ps")
-WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files that a run with waves leaves
+WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files for a run's waves, in the formats that they write
+WAVES_MACRO = "WAVES"  # defined where a simulation is built for waves: its Verilog says which are recorded, and where
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
 VERILATOR_OPTIONS += ("--preproc-token-limit", "10000000")  # a large array's products are one assignment
 
@@ -48,8 +49,8 @@ class Build:
     def run(self, test_module, *, folder, testcase=None, environment=None, log=None):
         """Run the cocotb tests of `test_module` in `folder`; raises SystemExit where one fails.
 
-        `environment` is added to the simulation's environment variables. Waves, if built in, are
-        written to `folder`. With `log`, a path, the simulator's output goes there.
+        `environment` is added to the simulation's environment variables. With `log`, a path, the
+        simulator's output goes there.
         """
         folder = Path(folder).resolve()
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +64,7 @@ class Build:
                 build_dir=self.folder,
                 test_dir=folder,
                 results_xml=str(folder / "results.xml"),
-                waves=self.waves,
-                plusargs=[f"+dumpfile_path={folder / WAVES[self.simulator]}"] if self.waves else [],
+                waves=self.waves and self.simulator == "icarus",  # chooses its format; Verilator would record all
                 timescale=TIMESCALE,
                 extra_env={"COCOTB_ANSI_OUTPUT": "0", **(environment or {})},
                 log_file=log,
@@ -95,11 +95,12 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
     """Compile `verilog` (source text) with `top` as its top module; returns a `Build`.
 
     A `closed` build shows Python only the top module's signals, compiles and runs faster;
-    Icarus always shows everything.
+    Icarus always shows everything. With `waves` the Verilog sees the macro WAVES_MACRO, and its
+    $dumpvars are obeyed.
     """
     closed = closed and simulator == "verilator"
-    options = VERILATOR_OPTIONS + (("--trace",) if waves else ()) if simulator == "verilator" else ()
-    key = hashlib.sha256(repr((verilog, top, simulator, options, closed)).encode()).hexdigest()[:24]
+    options = VERILATOR_OPTIONS if simulator == "verilator" else ()
+    key = hashlib.sha256(repr((verilog, top, simulator, options, closed, waves)).encode()).hexdigest()[:24]
     folder = cache_folder() / f"{top}-{key}"
     result = Build(simulator=simulator, top=top, folder=folder, waves=waves)
     if (folder / "built").exists():
@@ -119,7 +120,8 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
                 hdl_toplevel=top,
                 build_dir=partial,
                 build_args=list(options),
-                waves=waves,
+                defines={WAVES_MACRO: 1} if waves else {},
+                waves=waves and simulator == "verilator",  # Icarus would record everything
                 timescale=TIMESCALE,
                 log_file=partial / "build.log",
             )

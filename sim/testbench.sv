@@ -1,15 +1,25 @@
 // The simulated system: the accelerator with its memory, and what the host in Python may touch.
 //
 // The control port and the memory's backdoor are ports of this module. What must be looked at in
-// every cycle is looked at here: retirements go to TRACE_FILE, one line "<cycle> <unit>" each
-// (L, C, S; I where the interrupt rises), and `stalled` is high after WATCHDOG_CYCLES cycles
-// without a beat on any memory channel, a retirement or a cycle with `rearm`. sim/testbench.py repeats
-// the lines that name the accelerator's first memory port, `m_axi_` and 0, for the further ones.
+// every cycle is looked at here: `stalled` is high after WATCHDOG_CYCLES cycles without a beat on any
+// memory channel, a retirement or a cycle with `rearm`, and TRACE_FILE gets a line "<cycle> <event>"
+// for each event of a run, see sim/timeline.py:
+//
+//     L C S   the load, compute or store unit retires an instruction
+//     l c s   it becomes busy, or is not any more
+//     I       the interrupt rises
+//     T       TICK_CYCLES more have passed; up to here the file is complete while the simulation runs
+//
+// Waves are recorded from `waves_first` to `waves_last` - 1, cycles since the reset or, with
+// `waves_by_compute`, compute instructions retired since then; the macro WAVES must be defined.
+// sim/testbench.py repeats the lines that name the accelerator's first memory port, `m_axi_` and 0, for
+// the further ones.
 module testbench #(
     parameter PORTS = 1,
     parameter DATA_WIDTH = 64,
     parameter SIZE_BYTES = 65536,
     parameter WATCHDOG_CYCLES = 20000,
+    parameter TICK_CYCLES = 4096,
     parameter TRACE_FILE = "trace.txt"
 ) (
     input wire clk,
@@ -44,6 +54,10 @@ module testbench #(
     input wire backdoor_store,
     input wire [31:0] backdoor_first,
     input wire [31:0] backdoor_last,
+
+    input wire waves_by_compute,
+    input wire [63:0] waves_first,
+    input wire [63:0] waves_last,
 
     input wire rearm,
     output wire stalled,
@@ -177,9 +191,10 @@ module testbench #(
     );
 
     wire memory_event = |(arvalid & arready | rvalid & rready | awvalid & awready | wvalid & wready | bvalid & bready);
-    wire retirement = load_retired || compute_retired || store_retired;
+    wire [2:0] retired = {store_retired, compute_retired, load_retired};
     reg [31:0] quiet_cycles;
     reg interrupt_before;
+    reg [2:0] busy_before;
     integer trace;
     assign stalled = quiet_cycles >= WATCHDOG_CYCLES;
 
@@ -188,19 +203,50 @@ module testbench #(
     always @(posedge clk) begin
         cycle <= cycle + 1;
         interrupt_before <= interrupt;
+        busy_before <= busy;
         if (!stalled) quiet_cycles <= quiet_cycles + 1;
-        if (memory_event || retirement || rearm) quiet_cycles <= 0;
-        if (load_retired) $fdisplay(trace, "%0d L", cycle);
-        if (compute_retired) $fdisplay(trace, "%0d C", cycle);
-        if (store_retired) $fdisplay(trace, "%0d S", cycle);
+        if (memory_event || retired != 0 || rearm) quiet_cycles <= 0;
+        if (retired != 0 || busy != busy_before) begin
+            if (retired[0]) $fdisplay(trace, "%0d L", cycle);
+            if (retired[1]) $fdisplay(trace, "%0d C", cycle);
+            if (retired[2]) $fdisplay(trace, "%0d S", cycle);
+            if (busy[0] != busy_before[0]) $fdisplay(trace, "%0d l", cycle);
+            if (busy[1] != busy_before[1]) $fdisplay(trace, "%0d c", cycle);
+            if (busy[2] != busy_before[2]) $fdisplay(trace, "%0d s", cycle);
+        end
         if (interrupt && !interrupt_before) begin
             $fdisplay(trace, "%0d I", cycle);
+            $fflush(trace);
+        end
+        if (cycle % TICK_CYCLES == 0) begin
+            $fdisplay(trace, "%0d T", cycle);
             $fflush(trace);
         end
         if (rst) begin
             cycle <= 0;
             quiet_cycles <= 0;
             interrupt_before <= 0;
+            busy_before <= 0;
         end
     end
+
+`ifdef WAVES
+    reg recording = 0;
+    reg [63:0] computed;
+    wire [63:0] position = waves_by_compute ? computed : cycle;
+    wire in_window = position >= waves_first && position < waves_last;
+
+    always @(posedge clk) begin
+        computed <= rst ? 0 : computed + retired[1];
+        recording <= in_window;
+`ifdef VERILATOR
+        if (in_window && !recording) $dumpfile("dump.vcd");
+        if (!in_window && recording) $c("vlSymsp->_traceDumpClose();");  // it ignores $dumpoff
+`else
+        if (in_window && !recording) $dumpfile("dump.fst");
+        if (!in_window && recording) $dumpoff;
+`endif
+        if (in_window && !recording) $dumpvars;
+    end
+`endif
 endmodule

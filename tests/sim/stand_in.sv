@@ -7,7 +7,14 @@ module accelerator #(
     parameter BEATS = 1,  // at most 256, inside one 4 KB page
     parameter LOADS = 1,
     parameter COMPUTES = 1,
-    parameter STORES = 1
+    parameter STORES = 1,
+    parameter INPUT_BASE = 'h1c,  // addresses of quantflow.registers.Register
+    parameter OUTPUT_BASE = 'h20,
+    parameter INTERRUPT_ENABLE = 'h28,
+    parameter CYCLES = 'h40,
+    parameter LOAD_RETIRED = 'h5c,
+    parameter COMPUTE_RETIRED = 'h60,
+    parameter STORE_RETIRED = 'h64
 ) (
     input wire clk,
     input wire rst,
@@ -113,14 +120,14 @@ module accelerator #(
     assign trace_store_busy = state == STORING;
 
     assign m_axi_arid = 0;
-    assign m_axi_araddr = registers['h1c / 4];
+    assign m_axi_araddr = registers[INPUT_BASE / 4];
     assign m_axi_arlen = BEATS - 1;
     assign m_axi_arsize = $clog2(DATA_WIDTH / 8);
     assign m_axi_arburst = 1;
     assign m_axi_arvalid = state == ADDRESSING && m_axi_awready;
     assign m_axi_rready = state == COPYING && m_axi_wready;
     assign m_axi_awid = 0;
-    assign m_axi_awaddr = registers['h20 / 4];
+    assign m_axi_awaddr = registers[OUTPUT_BASE / 4];
     assign m_axi_awlen = BEATS - 1;
     assign m_axi_awsize = $clog2(DATA_WIDTH / 8);
     assign m_axi_awburst = 1;
@@ -141,7 +148,7 @@ module accelerator #(
         if (write) begin
             s_axil_bvalid <= 1;
             registers[s_axil_awaddr[7:2]] <= s_axil_wdata;
-            if (s_axil_awaddr == 'h28) enable <= s_axil_wdata[0];
+            if (s_axil_awaddr == INTERRUPT_ENABLE) enable <= s_axil_wdata[0];
             if (s_axil_awaddr == 0 && s_axil_wdata[0]) begin
                 state <= LOADING;
                 {done, failed, cycles, loads, computes, stores, beat} <= 0;
@@ -154,10 +161,10 @@ module accelerator #(
                 'h04: s_axil_rdata <= {failed, done, running};
                 'h08: s_axil_rdata <= failed ? error_code : 0;
                 'h0c: s_axil_rdata <= identity;
-                'h40: s_axil_rdata <= cycles;
-                'h5c: s_axil_rdata <= loads;
-                'h60: s_axil_rdata <= computes;
-                'h64: s_axil_rdata <= stores;
+                CYCLES: s_axil_rdata <= cycles;
+                LOAD_RETIRED: s_axil_rdata <= loads;
+                COMPUTE_RETIRED: s_axil_rdata <= computes;
+                STORE_RETIRED: s_axil_rdata <= stores;
                 default: s_axil_rdata <= 0;
             endcase
         end

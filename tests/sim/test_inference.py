@@ -1,6 +1,8 @@
 """The host, its watchdog and its comparison, on a stand-in machine that misbehaves to order."""
 
+import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -13,12 +15,14 @@ from quantflow.compiler import compile_network
 from quantflow.config import Config
 from quantflow.cycles import MemoryTiming
 from quantflow.errors import UserError
+from quantflow.isa import Region
 from quantflow.manifest import MODEL, TUNED, VERILOG, Manifest
-from quantflow.registers import Error
+from quantflow.registers import Error, Register
 from sim.inference import simulate
 from sim.machine import SimulationError
 from sim.simulator import WAVES
-from sim.testbench import with_parameters
+from sim.testbench import TRACE_FILE, with_parameters
+from sim.waves import Window
 from tests.quantflow.networks import RandomNetwork
 
 CONFIG = Config(pixels=3, lanes=4, port_bits=32, watchdog_cycles=2000)
@@ -48,7 +52,11 @@ def _copying_build(folder, **behaviour):
         "LOADS": len(program.of_unit("load")),
         "COMPUTES": len(program.of_unit("compute")),
         "STORES": len(program.of_unit("store")),
+        "INPUT_BASE": Register.BASE + 4 * Region.INPUT,
+        "OUTPUT_BASE": Register.BASE + 4 * Region.OUTPUT,
     }
+    for register in ("INTERRUPT_ENABLE", "CYCLES", "LOAD_RETIRED", "COMPUTE_RETIRED", "STORE_RETIRED"):
+        parameters[register] = Register[register]
     right = {
         "identity": manifest.identity, "wrong_beat": NEVER, "hang_after": NEVER, "hang_waiting": 0,
         "error_after": NEVER, "error_code": 0,
@@ -68,9 +76,7 @@ def test_bit_exact_run(tmp_path):
     """Figures add up, outputs are the engine's, and progress is told, for a machine that is right."""
     manifest, images = _copying_build(tmp_path)
     calls = []
-    result = simulate(
-        tmp_path, images, simulator=SIMULATOR, progress=lambda done, total: calls.append((done, total))
-    )
+    result = simulate(tmp_path, images, simulator=SIMULATOR, progress=lambda *call: calls.append(call))
     assert result.bit_exact and result.mismatches == 0 and result.first_mismatch is None
     assert result.images == 3 == len(result.image_cycles) == len(result.outputs)
     assert sum(layer.cycles for layer in result.layers) == pytest.approx(result.cycles_per_image)
@@ -78,20 +84,79 @@ def test_bit_exact_run(tmp_path):
     instructions = len(manifest.programs["cold"].instructions)
     transfer = 10 + beats + 10
     assert transfer + instructions <= result.cycles_per_image <= transfer + instructions + 25
-    assert calls[0] == (0, 3) and calls[-1] == (3, 3)
-    assert list(result.to_json()) == [
-        "images", "mismatches", "bit_exact", "cycles_per_image", "macs", "multipliers", "utilization",
-        "layers", "simulated_cycles_per_second",
-    ]  # fmt: skip
-    assert list(result.to_json()["layers"][0]) == ["name", "cycles", "macs", "utilization"]
+    predicted = sum(manifest.programs[name].estimated_cycles for name in result.programs)
+    assert calls[0] == (0, predicted, "image 1 of 3, pool1")
+    assert calls[-1] == (calls[-1][1], calls[-1][1], "comparing") and calls[-1][0] > sum(result.image_cycles)
     assert simulate(tmp_path, images, count=1, simulator=SIMULATOR).images == 1
+
+
+def test_figures_for_json(tmp_path):
+    """Predicted beside measured, bytes by cause and a timeline: all of it is JSON, and agrees with itself."""
+    manifest, images = _copying_build(tmp_path)
+    result = simulate(tmp_path, images, simulator=SIMULATOR)
+    figures = json.loads(json.dumps(result.to_json()))
+    assert "outputs" not in figures and figures["programs"] == list(result.programs)
+    (layer,) = figures["layers"]
+    predicted = [manifest.programs[name].predicted[0] for name in result.programs]
+    assert layer["predicted_cycles"] == pytest.approx(np.mean([stage.cycles for stage in predicted]))
+    assert figures["predicted_cycles_per_image"] == layer["predicted_cycles"] == sum(layer["shares"].values())
+    assert layer["shares"][layer["bound"]] == max(layer["shares"].values())
+    assert layer["bytes_moved"]["output"] == manifest.output.bytes
+    assert figures["bytes_per_cycle"] == 2 * CONFIG.beat_bytes
+    assert figures["counters"][0]["cycles"] == figures["image_cycles"][0]
+    assert list(figures["timelines"]) == list(dict.fromkeys(result.programs))
+    timeline = figures["timelines"]["cold"]
+    assert timeline["cycles"] == result.image_cycles[0]
+    assert [unit for unit, *_ in timeline["spans"]] == ["load", "compute", "store"]
+    for _, stage, start, end in timeline["spans"]:
+        assert stage == 0 and 0 <= start < end <= timeline["cycles"]
+
+
+@pytest.mark.parametrize("window", [Window(first=20, last=40), Window(layer="pool1"), Window()])
+def test_waves_of_a_window(tmp_path, window):
+    """Cycles from the start of the first image, a layer, or everything."""
+    manifest, images = _copying_build(tmp_path)
+    simulate(tmp_path, images, count=2, waves=window)
+    cycles = _recorded_cycles(tmp_path / "simulation" / WAVES["verilator"])
+    trace = [line.split() for line in (tmp_path / "simulation" / TRACE_FILE).read_text().splitlines()]
+    computes = [int(cycle) for cycle, event in trace if event == "C"]
+    ends = [int(cycle) for cycle, event in trace if event == "I"]
+    if window.layer:
+        retired = len(manifest.programs["cold"].of_unit("compute"))
+        assert cycles[-1] - computes[retired - 1] in (1, 2) and cycles[0] < computes[0]
+    elif window.last == 40:
+        assert 20 - 2 <= len(cycles) <= 20 + 2 and cycles[0] < ends[0] and cycles == sorted(cycles)
+    else:
+        assert cycles[0] < ends[0] and cycles[-1] > ends[-1]
+
+
+def _recorded_cycles(path):
+    """The values that the testbench's counter of cycles has in a VCD file."""
+    text = path.read_text()
+    (sign,) = re.search(r"\$var \S+ +64 (\S+) cycle \[63:0\] \$end", text).groups()
+    return [int(value, 2) for value in re.findall(rf"^b([01]+) {re.escape(sign)}$", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("conv9", None), "there is no layer conv9 whose waves could be recorded; there are pool1"),
+        ((None, "10"), "a window of cycles is written FROM:TO, such as 1000:2000, not '10'"),
+        ((None, "10:10"), "a window of cycles is written FROM:TO"),
+        (("pool1", "1:2"), "waves are limited to a layer or to cycles, not to both"),
+    ],
+)
+def test_windows_that_do_not_exist(tmp_path, asked, message):
+    manifest, _ = _copying_build(tmp_path)
+    with pytest.raises(UserError, match=f"^{re.escape(message)}"):
+        Window.of(*asked).inputs(manifest)
 
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_icarus_with_waves(tmp_path):
     """The other simulator: the same cycles, and waves."""
     _, images = _copying_build(tmp_path)
-    result = simulate(tmp_path, images, simulator="icarus", waves=True)
+    result = simulate(tmp_path, images, simulator="icarus", waves=Window(first=10, last=20))
     assert result.bit_exact and (tmp_path / "simulation" / WAVES["icarus"]).stat().st_size
 
 
