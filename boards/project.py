@@ -46,7 +46,8 @@ def _write(deployment, quantized, board, folder):
         "multipliers": deployment.config.multipliers,
         "verilog_lines": source.count("\n"),
         "memory_bytes": manifest.memory_bytes,
-        "estimated_cycles": manifest.programs["cold"].estimated_cycles,
+        "batch": manifest.batch,
+        "estimated_cycles": -(-manifest.programs["cold"].estimated_cycles // manifest.batch),  # for one image
     }
     manifest.write(folder)
     (folder / VERILOG).write_text(source)
@@ -111,7 +112,8 @@ def summary(manifest, board, figures):
         lines += [
             "",
             f"program {name}: {len(program.instructions)} instructions at model + {program.offset:#x}, "
-            f"{program.estimated_cycles} cycles estimated ({time:.1f} us)",
+            f"{program.estimated_cycles} cycles estimated ({time:.1f} us)"
+            + (f" for {manifest.batch} images" if manifest.batch > 1 else ""),
         ]
         lines += [f"  {n:4}  {i.text}  ; {i.label}" for n, i in enumerate(program.instructions)]
     if board.note:

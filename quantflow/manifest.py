@@ -56,7 +56,7 @@ class ProgramRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """One stage of the machine: a layer, with what is fused to it."""
+    """One stage of the machine: a layer, with what is fused to it, for one or for all images of a batch."""
 
     name: str
     layers: tuple[str, ...]
@@ -83,11 +83,12 @@ class Manifest:
     output: Transfer
     traces: tuple[Transfer, ...]  # every map, as the trace program stores them
     trace_offsets: tuple[int, ...]  # bytes in the output region
+    batch: int  # images of one run
 
     @property
     def macs(self):
         """Multiply-accumulates of one image."""
-        return sum(stage.macs for stage in self.stages)
+        return sum(stage.macs for stage in self.stages) // self.batch
 
     @property
     def trace_bytes(self):
@@ -119,6 +120,7 @@ class Manifest:
             output=deployment.output,
             traces=tuple(deployment.traces),
             trace_offsets=tuple(deployment.trace_offsets),
+            batch=deployment.batch,
         )
 
     def write(self, folder):

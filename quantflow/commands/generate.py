@@ -20,23 +20,26 @@ def run(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="BUILD", help="Folder for the build.", show_default=False)
     ],
+    batch: Annotated[
+        int, typer.Option(min=1, help="Images of one run; fully connected layers compute them together.")
+    ] = 1,
     json: JsonOption = None,
 ):
     """Generate Verilog, program, memory image, manifest and constraints for a board."""
-    figures = generate(load_tuned(tuned), board, output)
+    figures = generate(load_tuned(tuned), board, output, batch)
     write_json(json, figures)
     show(figures)
     console.print(f"build in {output}; summary.txt there describes it", markup=False, highlight=False)
 
 
-def generate(quantized, board_name, output):
-    """Compile `quantized` for a board and write the build folder; returns the figures."""
+def generate(quantized, board_name, output, batch=1):
+    """Compile `quantized` for a board and runs of `batch` images, and write the build folder; returns the figures."""
     import boards
     from boards.project import write_project
 
     board = boards.find(board_name)
     with progress("generating"):
-        figures = write_project(compile_network(quantized, board.config), quantized, board, output)
+        figures = write_project(compile_network(quantized, board.config, batch), quantized, board, output)
     return {**figures, "by_hand": list(quantized.by_hand)}
 
 

@@ -143,6 +143,7 @@ def _repeated(stage, image, origins):
         source=_place(stage.source, image, origins),
         destination=_place(stage.destination, image, origins),
         residual=residual,
+        image=image,
     )
 
 

@@ -13,7 +13,7 @@ from quantflow.config import Config
 class StageInfo:
     """A stage as reports name it."""
 
-    name: str  # its layers, joined by "+"
+    name: str  # its layers, joined by "+", and which image of a batch it is for, if it is for one only
     layers: tuple[str, ...]
     macs: int
     array_cycles: int  # cycles that the array needs for it, without any waiting

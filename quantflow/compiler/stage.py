@@ -92,11 +92,13 @@ class Stage:
     greatest: np.ndarray | None = field(default=None, repr=False)
     least: int = 0  # results are at least this
     dropped_bits: int = 0  # lowest bits of the sums that are cleared before the shift
-    macs: int = 0  # of the network's layers, for one image
+    macs: int = 0  # of the network's layers, for all images that it computes
+    image: int | None = None  # the one of a batch that it is for, where it is for one only
 
     @property
     def name(self):
-        return "+".join(self.layers)
+        layers = "+".join(self.layers)
+        return layers if self.image is None else f"{layers} of image {self.image}"
 
     @property
     def column_step(self):

@@ -42,6 +42,7 @@ def test_build_folder(tmp_path, board):
         "multipliers": 32,
         "verilog_lines": len(verilog.splitlines()),
         "memory_bytes": manifest.memory_bytes,
+        "batch": 1,
         "estimated_cycles": manifest.programs["cold"].estimated_cycles,
     }
     assert (folder / MODEL).read_bytes() == deployment.image.tobytes()

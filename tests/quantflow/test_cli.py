@@ -15,7 +15,16 @@ from tests.quantflow.networks import RandomNetwork
 
 TUNE_KEYS = {"float_top1", "fixed_top1", "agreement", "seconds", "layers"}
 LAYER_KEYS = {"name", "weight_bits", "weight_fl", "activation_bits", "activation_fl", "sqnr_db"}
-GENERATE_KEYS = {"board", "config", "multipliers", "verilog_lines", "memory_bytes", "estimated_cycles", "by_hand"}
+GENERATE_KEYS = {
+    "board",
+    "config",
+    "multipliers",
+    "verilog_lines",
+    "memory_bytes",
+    "batch",
+    "estimated_cycles",
+    "by_hand",
+}
 
 
 def run(*arguments):
