@@ -59,6 +59,7 @@ class Accelerator(wiring.Component):
             engine.program_address.eq(control.program_address),
             engine.program_length.eq(control.program_length),
             engine.bases.eq(control.bases),
+            engine.region_sizes.eq(control.region_sizes),
             engine.writer_idle.eq(writer.idle),
             reader.bases.eq(control.port_bases),
             writer.bases.eq(control.port_bases),
@@ -100,6 +101,8 @@ class Accelerator(wiring.Component):
             control.errors.weight_address.eq(engine.errors[Error.WEIGHT_ADDRESS]),
             control.errors.read_response.eq(reader.error),
             control.errors.write_response.eq(writer.error),
+            control.errors.memory_address.eq(engine.errors[Error.MEMORY_ADDRESS]),
+            control.errors.damaged_program.eq(engine.errors[Error.DAMAGED_PROGRAM]),
         ]
 
 

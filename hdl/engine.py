@@ -12,6 +12,7 @@ from hdl.instructions.instruction_path import InstructionPath
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
 from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
 from hdl.transfer.load_unit import LoadUnit
+from hdl.transfer.region_check import RegionCheck
 from hdl.transfer.store_unit import StoreUnit
 from quantflow.isa import UNITS, Region
 from quantflow.registers import Error
@@ -22,7 +23,7 @@ class Engine(wiring.Component):
 
     It may be reset at any time; beats under way are then left to MemoryReader and MemoryWriter.
 
-    Ports: start In, program_address, program_length, bases In; fetch_bursts, load_bursts,
+    Ports: start In, program_address, program_length, bases, region_sizes In; fetch_bursts, load_bursts,
     store_bursts Out and fetch_beats, load_beats In, store_beats Out: the memory port's clients;
     writer_idle In: every burst written has been answered; busy, waiting, retired Out: a bit per
     unit of `isa.Unit`; step Out: the array took operands; finished Out: nothing is left to do;
@@ -37,6 +38,7 @@ class Engine(wiring.Component):
             "program_address": In(ADDRESS_BITS),
             "program_length": In(LENGTH_BITS),
             "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "region_sizes": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
             "fetch_bursts": Out(bursts),
             "fetch_beats": In(beats),
             "load_bursts": Out(bursts),
@@ -74,26 +76,43 @@ class Engine(wiring.Component):
             self.step.eq(compute_unit.step),
             self.finished.eq(path.idle),
         ]
-        self._memory_clients(m, load_unit, store_unit)
+        self._memory_clients(m, path, load_unit, store_unit)
         scratchpad = self._scratchpads(m, load_unit, compute_unit, store_unit)
         self._errors(m, path, load_unit, compute_unit, store_unit, scratchpad)
         return m
 
-    def _memory_clients(self, m, load_unit, store_unit):
-        """Requests of loads and stores become bursts."""
+    def _memory_clients(self, m, path, load_unit, store_unit):
+        """Requests of loads and stores, inside their regions, become bursts."""
         m.submodules.load_splitter = load_splitter = BurstSplitter(self.config)
         m.submodules.store_splitter = store_splitter = BurstSplitter(self.config)
-        connect(m, load_unit.requests, load_splitter.requests)
+        loads = self._region_check(m, "load_region", path.load, load_unit)
+        stores = self._region_check(m, "store_region", path.store, store_unit)
+        connect(m, loads.passed, load_splitter.requests)
         connect(m, load_splitter.bursts, flipped(self.load_bursts))
         connect(m, flipped(self.load_beats), load_unit.beats)
-        connect(m, store_unit.requests, store_splitter.requests)
+        connect(m, stores.passed, store_splitter.requests)
         connect(m, store_splitter.bursts, flipped(self.store_bursts))
         connect(m, store_unit.beats, flipped(self.store_beats))
         m.d.comb += [
             load_unit.bases.eq(self.bases),
             store_unit.bases.eq(self.bases),
             store_unit.written.eq(self.writer_idle),
+            self.errors[Error.MEMORY_ADDRESS].eq(loads.error | stores.error),
+            self.errors[Error.DAMAGED_PROGRAM].eq(path.error_damaged),
         ]
+
+    def _region_check(self, m, name, instructions, unit):
+        """What holds back the requests of a unit that leave their region."""
+        m.submodules[name] = check = RegionCheck(self.config, store=isinstance(unit, StoreUnit))
+        connect(m, unit.requests, check.requests)
+        m.d.comb += [
+            check.region.eq(instructions.payload.region),
+            check.memory_address.eq(instructions.payload.memory_address),
+            check.beats.eq(instructions.payload.beats),
+            check.take.eq(instructions.valid & instructions.ready),
+            check.sizes.eq(self.region_sizes),
+        ]
+        return check
 
     def _scratchpads(self, m, load_unit, compute_unit, store_unit):
         m.submodules.activations = activations = ActivationScratchpad(self.config)

@@ -3,8 +3,8 @@
 Each instruction is a frozen dataclass; its fields' widths follow from the configuration, and its
 docstring is the loop nest that it performs. All instructions of a machine have the same size,
 `instruction_bits(config)`, a whole number of beats; a field's bits lie from the least significant
-bit upwards in the order of the declarations. `docs/instruction_set.md` is generated from this
-file.
+bit upwards in the order of the declarations. The word's highest bits are the seal that its program
+gives it, see `quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
 """
 
 from dataclasses import dataclass, field, fields
@@ -36,12 +36,15 @@ class Target(IntEnum):
 
 
 class Region(IntEnum):
-    """The base-address register that a memory address is relative to."""
+    """The base-address register that a memory address is relative to, and the size that bounds it."""
 
     MODEL = 0  # programs, parameters, weights
     INPUT = 1
     OUTPUT = 2
     WORK = 3  # feature maps that do not stay on chip
+
+
+WRITABLE = (Region.OUTPUT, Region.WORK)  # by stores
 
 
 class Operation(IntEnum):
@@ -61,6 +64,8 @@ def _struct(type_, doc):
 
 
 OPCODE_BITS, UNITS = 3, len(Unit)
+CHECK_BITS = 16  # of each instruction word in memory, see quantflow/seal.py
+SEAL_BITS = CHECK_BITS + 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,7 +267,8 @@ class Compute(Instruction):
 class Store(Instruction):
     """Move rows of the activation banks to consecutive memory words, as `Load` reads them.
 
-    Memory starts at byte `base[region] + memory_address`, `beats` beats of all ports together.
+    Memory starts at byte `base[region] + memory_address`, `beats` beats of all ports together. The
+    regions that are written are OUTPUT and WORK.
     """
 
     region: int = _bits(2, "see Region")
@@ -292,8 +298,8 @@ def struct_bits(type_, config):
 
 
 def instruction_bits(config):
-    """Size of every instruction: the widest one's fields, rounded up to whole beats."""
-    widest = max(struct_bits(type_, config) for type_ in INSTRUCTIONS.values())
+    """Size of every instruction: the widest one's fields and the seal, rounded up to whole beats."""
+    widest = max(struct_bits(type_, config) for type_ in INSTRUCTIONS.values()) + SEAL_BITS
     return -(-widest // config.beat_bits) * config.beat_bits
 
 

@@ -6,7 +6,8 @@ simulation all read this file.
 
 from enum import IntEnum
 
-BASE_REGISTERS = 4  # one base address for each isa.Region
+BASE_REGISTERS = 4  # one base address and one size for each isa.Region
+UNBOUNDED = 0xFFFF_FFFF  # size of a region before the host sets it
 PORT_REGISTERS = 4  # one for each AXI4 port that a machine may have
 
 
@@ -28,19 +29,20 @@ class Register(IntEnum):
     BASE = 0x18  # BASE_REGISTERS byte addresses, in isa.Region's order
     INTERRUPT_ENABLE = 0x28  # bit 0: raise `interrupt` while done or error is set
     PORT_BASE = 0x30  # PORT_REGISTERS byte addresses on the bus, multiples of 4096: see above
-    CYCLES = 0x40  # from start to done
-    LOAD_BUSY = 0x44  # cycles in which the unit works on an instruction
-    COMPUTE_BUSY = 0x48
-    STORE_BUSY = 0x4C
-    LOAD_WAIT = 0x50  # cycles in which the unit's next instruction lacks a token
-    COMPUTE_WAIT = 0x54
-    STORE_WAIT = 0x58
-    LOAD_RETIRED = 0x5C  # instructions finished
-    COMPUTE_RETIRED = 0x60
-    STORE_RETIRED = 0x64
-    READ_BEATS = 0x68
-    WRITE_BEATS = 0x6C
-    COMPUTE_STEPS = 0x70  # cycles in which the array or the vector unit took operands
+    REGION_SIZE = 0x40  # BASE_REGISTERS numbers of bytes, in isa.Region's order: no program gets outside
+    CYCLES = 0x50  # from start to done
+    LOAD_BUSY = 0x54  # cycles in which the unit works on an instruction
+    COMPUTE_BUSY = 0x58
+    STORE_BUSY = 0x5C
+    LOAD_WAIT = 0x60  # cycles in which the unit's next instruction lacks a token
+    COMPUTE_WAIT = 0x64
+    STORE_WAIT = 0x68
+    LOAD_RETIRED = 0x6C  # instructions finished
+    COMPUTE_RETIRED = 0x70
+    STORE_RETIRED = 0x74
+    READ_BEATS = 0x78
+    WRITE_BEATS = 0x7C
+    COMPUTE_STEPS = 0x80  # cycles in which the array or the vector unit took operands
 
 
 START, STOP = 1, 2
@@ -58,6 +60,8 @@ class Error(IntEnum):
     WRITE_RESPONSE = 5  # the memory answered a write with an error
     WATCHDOG = 6  # no progress for config.watchdog_cycles
     STOPPED = 7  # by the host
+    MEMORY_ADDRESS = 8  # outside a region, or a store to one that is only read
+    DAMAGED_PROGRAM = 9  # an instruction is not what was sealed, or the program's end is not where it should be
 
 
 def identity(config):

@@ -29,7 +29,7 @@ class Control(wiring.Component):
     PerformanceCounters.
 
     Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length
-    Out(32), bases and port_bases Out(ArrayLayout(32)), constant during a run; clear Out(1), resets queues,
+    Out(32), bases, region_sizes and port_bases Out(ArrayLayout(32)), constant in a run; clear Out(1), resets queues,
     tokens and units; flush Out(1), for the memory ports; finished In(1): nothing is left to do
     anywhere; memory_idle In(1): the memory ports owe nothing; errors In(a bit for each of
     UNIT_ERRORS); events In(a bit for each of EVENTS, high in cycles that count); progress In(1);
@@ -44,6 +44,7 @@ class Control(wiring.Component):
             "program_address": Out(ADDRESS_BITS),
             "program_length": Out(LITE_DATA_BITS),
             "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
+            "region_sizes": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
             "port_bases": Out(data.ArrayLayout(ADDRESS_BITS, config.ports)),
             "clear": Out(1),
             "flush": Out(1),
@@ -91,6 +92,7 @@ class Control(wiring.Component):
             self.program_address.eq(registers.program_address),
             self.program_length.eq(registers.program_length),
             self.bases.eq(registers.bases),
+            self.region_sizes.eq(registers.region_sizes),
             self.port_bases.eq(registers.port_bases),
             self.clear.eq(sequencer.clear),
             self.flush.eq(sequencer.flush),

@@ -8,11 +8,12 @@ from hdl.bus.axi import ADDRESS_BITS, LITE_DATA_BITS
 from hdl.bus.axi_lite_slave import write_layout
 from hdl.control.performance_counters import COUNTERS
 from hdl.control.run_sequencer import ERROR_BITS
-from quantflow.registers import BASE_REGISTERS, START, STOP, Register, identity
+from quantflow.registers import BASE_REGISTERS, START, STOP, UNBOUNDED, Register, identity
 
 CONTROL_ADDRESS_BITS = 8
 STATUS_BITS = 3  # BUSY, DONE, FAILED
 WORD_BYTES = LITE_DATA_BITS // 8
+SIZES = data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)
 
 
 class RegisterFile(wiring.Component):
@@ -23,9 +24,10 @@ class RegisterFile(wiring.Component):
     registers that are read only or do not exist; these read as 0.
 
     Ports: write In(write_layout); read_address In, read_data Out(32) combinational; start, stop
-    Out(1); program_address, program_length Out(32); bases and port_bases (one for each port) Out(ArrayLayout(32));
-    interrupt_enable Out(1); status In(3), bits as in the STATUS register; error In;
-    counts In(ArrayLayout(32), in the order of COUNTERS).
+    Out(1); program_address, program_length Out(32); bases, region_sizes (UNBOUNDED before they are
+    written) and port_bases (one for each port) Out(ArrayLayout(32)); interrupt_enable Out(1); status
+    In(3), bits as in the STATUS register; error In; counts In(ArrayLayout(32), in the order of
+    COUNTERS).
     """
 
     def __init__(self, config):
@@ -39,6 +41,7 @@ class RegisterFile(wiring.Component):
             "program_address": Out(ADDRESS_BITS),
             "program_length": Out(LITE_DATA_BITS),
             "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
+            "region_sizes": Out(SIZES, init=[UNBOUNDED] * BASE_REGISTERS),
             "port_bases": Out(data.ArrayLayout(ADDRESS_BITS, config.ports)),
             "interrupt_enable": Out(1),
             "status": In(STATUS_BITS),
@@ -52,6 +55,7 @@ class RegisterFile(wiring.Component):
             Register.PROGRAM_ADDRESS: self.program_address,
             Register.PROGRAM_LENGTH: self.program_length,
             **{Register.BASE + n * WORD_BYTES: base for n, base in enumerate(self.bases)},
+            **{Register.REGION_SIZE + n * WORD_BYTES: size for n, size in enumerate(self.region_sizes)},
             **{Register.PORT_BASE + n * WORD_BYTES: base for n, base in enumerate(self.port_bases)},
         }
         readable = settings | {

@@ -7,7 +7,8 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import ADDRESS_BITS, burst_layout
 from hdl.bus.burst_splitter import BurstSplitter
-from quantflow.isa import instruction_bits
+from hdl.instructions.seal_check import SealCheck
+from quantflow.isa import SEAL_BITS, instruction_bits
 
 PREFETCH = 4  # instructions on their way from memory or waiting here
 LENGTH_BITS = 32  # of the register PROGRAM_LENGTH
@@ -24,7 +25,9 @@ class Fetch(wiring.Component):
     PREFETCH instructions are asked for and not yet handed on.
 
     start : pulse while idle; address and length are taken then. `idle`: nothing left to hand on
-    (low in the cycle of `start` already). It does not look into the instructions.
+    (low in the cycle of `start` already). Of the instructions it looks at the seal only: `damaged` is
+    high while one is offered whose check fails, or that is not the last where it says so, or the
+    other way round (see `quantflow.seal`).
     """
 
     def __init__(self, config):
@@ -37,6 +40,7 @@ class Fetch(wiring.Component):
             "beats": In(stream.Signature(unsigned(config.beat_bits))),
             "instructions": Out(stream.Signature(unsigned(instruction_bits(config)))),
             "idle": Out(1),
+            "damaged": Out(1),
         })
 
     @property
@@ -60,7 +64,10 @@ class Fetch(wiring.Component):
         m.d.sync += claimed.eq(claimed + request - delivered)
         address = splitter.requests.payload.address
         self._walk(m, request, address, remaining)
-        self._assemble(m)
+        intact = self._assemble(m)
+        last = (remaining == 0) & (claimed == 1)  # of the program, is the instruction that is offered
+        said = self.instructions.payload[-SEAL_BITS]
+        m.d.comb += self.damaged.eq(self.instructions.valid & (~intact | (said != last)))
         return m
 
     def _walk(self, m, request, address, remaining):
@@ -74,7 +81,7 @@ class Fetch(wiring.Component):
             m.d.sync += [next_address.eq(next_address + step), remaining.eq(remaining - 1)]
 
     def _assemble(self, m):
-        """Shift an instruction's beats into place, the first one lowest."""
+        """Shift an instruction's beats into place, the first one lowest; returns whether its check holds."""
         depth = PREFETCH * self.instruction_beats
         m.submodules.queue = queue = SyncFIFOBuffered(width=self.config.beat_bits, depth=depth)
         connect(m, queue.w_stream, flipped(self.beats))
@@ -83,7 +90,10 @@ class Fetch(wiring.Component):
         m.d.comb += queue.r_en.eq(~self.instructions.valid | self.instructions.ready)
         with m.If(self.instructions.ready):
             m.d.sync += self.instructions.valid.eq(0)
+        m.submodules.seal = seal = SealCheck(self.config)
+        m.d.comb += [seal.beat.eq(queue.r_data), seal.take.eq(queue.r_rdy & queue.r_en), seal.first.eq(count == 0)]
         with m.If(queue.r_rdy & queue.r_en):
             m.d.sync += [word.eq(Cat(word, queue.r_data)[self.config.beat_bits :]), count.eq(count + 1)]
             with m.If(count == self.instruction_beats - 1):
                 m.d.sync += [self.instructions.valid.eq(1), count.eq(0)]
+        return seal.intact

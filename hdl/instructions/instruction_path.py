@@ -20,7 +20,8 @@ class InstructionPath(wiring.Component):
 
     Ports: bursts Out, beats In: MemoryReader's fetch client; load, compute, store Out: streams of
     the instructions' layouts; waiting Out: units whose next instruction lacks a token; idle Out:
-    every instruction of the program has been performed; error_illegal Out: pulse.
+    every instruction of the program has been performed; error_illegal Out: pulse; error_damaged
+    Out: the next instruction is not what was sealed, and held back until the component is reset.
     """
 
     def __init__(self, config):
@@ -40,6 +41,7 @@ class InstructionPath(wiring.Component):
             "waiting": Out(UNITS),
             "idle": Out(1),
             "error_illegal": Out(1),
+            "error_damaged": Out(1),
         })
 
     def elaborate(self, platform):
@@ -48,7 +50,12 @@ class InstructionPath(wiring.Component):
         m.submodules.dispatcher = dispatcher = Dispatcher(self.config)
         connect(m, fetch.bursts, flipped(self.bursts))
         connect(m, flipped(self.beats), fetch.beats)
-        connect(m, fetch.instructions, dispatcher.instructions)
+        # A damaged instruction stays where it is, and the program with it.
+        m.d.comb += [
+            dispatcher.instructions.payload.eq(fetch.instructions.payload),
+            dispatcher.instructions.valid.eq(fetch.instructions.valid & ~fetch.damaged),
+            fetch.instructions.ready.eq(dispatcher.instructions.ready & ~fetch.damaged),
+        ]
         gates = {unit: self._gate(m, dispatcher, unit) for unit in Unit}
         for receiver, gate in gates.items():
             m.d.comb += gate.tokens.eq(Cat(gates[sender].signal[receiver] for sender in Unit))
@@ -59,6 +66,7 @@ class InstructionPath(wiring.Component):
             self.waiting.eq(Cat(gate.waiting for gate in gates.values())),
             self.idle.eq(fetch.idle & dispatcher.idle & Cat(gate.idle for gate in gates.values()).all()),
             self.error_illegal.eq(dispatcher.error_illegal),
+            self.error_damaged.eq(fetch.damaged),
         ]
         return m
 

@@ -17,6 +17,7 @@ from quantflow.compiler.transfer import Transfer
 from quantflow.compiler.widths import check_widths
 from quantflow.cycles import MemoryTiming, estimate
 from quantflow.errors import UserError
+from quantflow.seal import seal_program
 
 __all__ = ["Deployment", "Program", "StageInfo", "Transfer", "compile_batch", "compile_network"]
 
@@ -115,10 +116,9 @@ def _variants(resident, trace_offsets):
 
 
 def _program(entries, image, config):
-    size = isa.instruction_bits(config) // 8
-    words = b"".join(_encoded(entry, config).to_bytes(size, "little") for entry in entries)
+    sealed = seal_program([_encoded(entry, config) for entry in entries], config)
     return Program(
-        offset=image.append(np.frombuffer(words, np.uint8)),
+        offset=image.append(np.frombuffer(sealed, np.uint8)),
         instructions=tuple(entry.instruction() for entry in entries),
         labels=tuple(entry.label for entry in entries),
         stages=tuple(entry.stage for entry in entries),

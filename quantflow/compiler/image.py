@@ -4,6 +4,7 @@ import numpy as np
 
 from quantflow import isa, packing
 from quantflow.compiler.weights import memory_width, sharing
+from quantflow.seal import seal_program
 
 ALIGNMENT = 128  # bytes; a whole number of beats of all ports of every machine
 
@@ -20,10 +21,8 @@ def weight_bytes(stage, config):
 
 
 def program_bytes(instructions, config):
-    """Instructions as they lie in memory, one after the other, to a uint8 array."""
-    size = isa.instruction_bits(config) // 8
-    words = b"".join(isa.encode(i, config).to_bytes(size, "little") for i in instructions)
-    return np.frombuffer(words, np.uint8)
+    """A whole program's instructions as they lie in memory, sealed, to a uint8 array."""
+    return np.frombuffer(seal_program([isa.encode(i, config) for i in instructions], config), np.uint8)
 
 
 class Image:

@@ -12,27 +12,31 @@ import numpy as np
 from quantflow import isa, packing
 from quantflow.emulator.compute import compute
 from quantflow.emulator.scratchpads import EmulationError, Scratchpads
-from quantflow.isa import Opcode, Target, Unit
+from quantflow.isa import WRITABLE, Opcode, Region, Target, Unit
+from quantflow.registers import UNBOUNDED
+from quantflow.seal import is_last, remainder
 
 
 class Emulator(Scratchpads):
     """One machine: scratchpads, base addresses and a byte-addressed memory.
 
     `memory` is a uint8 array that programs read and write in place; `bases` are the byte
-    addresses of the regions, in isa.Region's order.
+    addresses of the regions, in isa.Region's order, `sizes` their bytes, by default unbounded.
     """
 
-    def __init__(self, config, memory, bases):
+    def __init__(self, config, memory, bases, sizes=(UNBOUNDED,) * len(Region)):
         super().__init__(config)
-        self.memory, self.bases = memory, bases
+        self.memory, self.bases, self.sizes = memory, bases, sizes
 
     def run(self, address, length, *, seed=0):
         """Execute `length` instructions that lie in memory at byte `address`."""
         size = isa.instruction_bits(self.config) // 8
         queues = {unit: deque() for unit in Unit}
         for index in range(length):
-            word = self._read(address + index * size, size)
-            instruction = isa.decode(int.from_bytes(word.tobytes(), "little"), self.config)
+            word = self._read(address + index * size, size).tobytes()
+            if remainder(word) or is_last(word) != (index == length - 1):
+                raise EmulationError(f"instruction {index} is damaged, or not where its program ends")
+            instruction = isa.decode(int.from_bytes(word, "little"), self.config)
             queues[Unit(instruction.opcode - Opcode.LOAD)].append((index, instruction))
         tokens = {(sender, receiver): 0 for sender in Unit for receiver in Unit}
         choose = np.random.default_rng(seed)
@@ -70,8 +74,11 @@ class Emulator(Scratchpads):
 
     def _transfer(self, instruction):
         """The memory bytes that a load or store moves."""
-        address = self.bases[instruction.region] + instruction.memory_address
-        return self._read(address, instruction.beats * self.config.beat_bytes)
+        address, size = instruction.memory_address, instruction.beats * self.config.beat_bytes
+        if address + size > self.sizes[instruction.region]:
+            name = Region(instruction.region).name.lower()
+            raise EmulationError(f"bytes [{address}, {address + size}) are outside the {name} region")
+        return self._read(self.bases[instruction.region] + address, size)
 
     def _load(self, load):
         data = self._transfer(load)
@@ -93,6 +100,8 @@ class Emulator(Scratchpads):
                 raise EmulationError(f"load target {load.target} does not exist")
 
     def _store(self, store):
+        if store.region not in WRITABLE:
+            raise EmulationError(f"the {Region(store.region).name.lower()} region is only read")
         words = self.activations[:, self._bank_rows(store)].transpose(1, 0, 2)
         self._transfer(store)[:] = packing.pack_bank_rows(words, self.config)
 

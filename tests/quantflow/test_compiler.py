@@ -7,10 +7,10 @@ import pytest
 
 from quantflow import integer_engine, isa
 from quantflow.compiler import compile_network
-from quantflow.compiler.image import program_bytes
 from quantflow.config import Config
 from quantflow.emulator import EmulationError
 from quantflow.errors import UserError
+from quantflow.seal import seal
 from tests.quantflow.compiled import check, run
 from tests.quantflow.networks import RandomNetwork
 
@@ -104,7 +104,8 @@ def test_a_lost_token_is_a_deadlock_that_names_the_instruction():
     size = isa.instruction_bits(deployment.config) // 8
     offset = program.offset + number * size
     lost = replace(program.instructions[number], signal=0)
-    deployment.image[offset : offset + size] = program_bytes([lost], deployment.config)
+    sealed = seal(isa.encode(lost, deployment.config), deployment.config, last=False)
+    deployment.image[offset : offset + size] = np.frombuffer(sealed, np.uint8)
     with pytest.raises(EmulationError, match="compute waits at instruction .* for load"):
         run(deployment, np.zeros(deployment.input.shape, np.int32), "cold")
 

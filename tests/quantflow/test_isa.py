@@ -79,7 +79,7 @@ def test_opcodes_that_do_not_exist(opcode):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["narrow", "deep"])
 def test_instructions_are_whole_beats_and_no_larger_than_needed(config):
-    widest = max(isa.struct_bits(type_, config) for type_ in isa.INSTRUCTIONS.values())
+    widest = max(isa.struct_bits(type_, config) for type_ in isa.INSTRUCTIONS.values()) + isa.SEAL_BITS
     assert isa.instruction_bits(config) % config.port_bits == 0
     assert widest <= isa.instruction_bits(config) < widest + config.port_bits
 

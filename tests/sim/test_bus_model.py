@@ -23,6 +23,7 @@ from quantflow.compiler.image import program_bytes
 from quantflow.config import Config
 from quantflow.isa import Compute, Load, Store, Unit
 from quantflow.registers import BUSY, DONE, FAILED, START, STOP, Error, Register, identity
+from quantflow.seal import seal
 from sim.bench import run_bench
 from sim.testbench import joined, stripes
 from tests.quantflow.networks import RandomNetwork
@@ -189,10 +190,14 @@ async def every_fault_stops_with_its_code_and_the_next_run_is_right(dut):
         tail = COLD.instructions[2:]
         assert await system.run_instructions([*COLD.instructions[:2], instruction, *tail]) == (FAILED, error), name
         await system.run("cold", 1)
-    opcode_zero = bytes(isa.instruction_bits(CONFIG) // 8)
-    system.put(INPUT + 0x2000, opcode_zero)
-    await system.start(INPUT + 0x2000, 1)
-    assert await system.end() == (FAILED, Error.ILLEGAL_INSTRUCTION)
+    for program, error in (
+        (seal(0, CONFIG, last=True), Error.ILLEGAL_INSTRUCTION),
+        (bytes(isa.instruction_bits(CONFIG) // 8), Error.DAMAGED_PROGRAM),
+        (seal(isa.encode(first(Load), CONFIG), CONFIG, last=False), Error.DAMAGED_PROGRAM),
+    ):
+        system.put(INPUT + 0x2000, program)
+        await system.start(INPUT + 0x2000, 1)
+        assert await system.end() == (FAILED, error)
     await system.run("warm", 2)
 
 

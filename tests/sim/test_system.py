@@ -11,9 +11,9 @@ from boards.project import write_project
 from quantflow import isa
 from quantflow.arithmetic import dequantize
 from quantflow.compiler import compile_network
-from quantflow.compiler.image import program_bytes
 from quantflow.config import Config
 from quantflow.manifest import MANIFEST, MODEL, Manifest
+from quantflow.seal import seal
 from sim.inference import simulate
 from sim.machine import SimulationError
 from tests.quantflow.networks import RandomNetwork
@@ -64,12 +64,17 @@ def model(system):
 
 def _spoil(system, model, number, **fields):
     """Replace fields of an instruction of the cold program."""
-    deployment, folder, _ = system
-    program = deployment.programs["cold"]
-    data = program_bytes([replace(program.instructions[number], **fields)], CONFIG)
+    program = system[0].programs["cold"]
+    _write(system, model, number, isa.encode(replace(program.instructions[number], **fields), CONFIG))
+
+
+def _write(system, model, number, word):
+    """Replace an instruction of the cold program."""
+    program = system[0].programs["cold"]
+    data = np.frombuffer(seal(word, CONFIG, last=number == program.length - 1), np.uint8)
     start = program.offset + number * len(data)
     model[start : start + len(data)] = data
-    (folder / MODEL).write_bytes(model.tobytes())
+    (system[1] / MODEL).write_bytes(model.tobytes())
 
 
 def _index(system, opcode, number=0):
@@ -105,24 +110,29 @@ def test_missing_token(system, model):
 
 
 def test_illegal_instruction(system, model):
-    deployment, folder, _ = system
-    program = deployment.programs["cold"]
     number = _index(system, isa.Opcode.COMPUTE, 1)
-    size = isa.instruction_bits(CONFIG) // 8
-    model[program.offset + number * size] &= ~np.uint8(7)  # the opcode
-    (folder / MODEL).write_bytes(model.tobytes())
+    word = isa.encode(system[0].programs["cold"].instructions[number], CONFIG)
+    _write(system, model, number, word & ~7)  # no opcode
     # It is found ahead of the units, so each of them still has its instruction.
     message = _failure(system)
     assert "the machine stopped with illegal instruction" in message
     assert "load is at instruction " in message and "compute is at instruction " in message
 
 
+def test_damaged_instruction(system, model):
+    program = system[0].programs["cold"]
+    number = _index(system, isa.Opcode.STORE)
+    model[program.offset + number * isa.instruction_bits(CONFIG) // 8 + 9] ^= 0x10
+    (system[1] / MODEL).write_bytes(model.tobytes())
+    assert "the machine stopped with damaged program" in _failure(system)
+
+
 def test_memory_that_does_not_exist(system, model):
     number = _index(system, isa.Opcode.LOAD)
     _spoil(system, model, number, memory_address=1 << 24)
     message = _failure(system)
-    assert "the machine stopped with read response" in message
-    assert f"load is at instruction {number}: " in message and "compute is at" not in message
+    assert "the machine stopped with memory address" in message
+    assert f"load is at instruction {number}: " in message
 
 
 def test_scratchpad_address_that_does_not_exist(system, model):

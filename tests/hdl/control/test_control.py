@@ -12,14 +12,15 @@ from hdl.bus.axi import named_ports
 from hdl.control.control import UNIT_ERRORS, Control
 from hdl.control.performance_counters import COUNTERS, EVENTS
 from quantflow.config import Config
-from quantflow.registers import BASE_REGISTERS, BUSY, DONE, FAILED, START, STOP, Error, Register, identity
+from quantflow.registers import BASE_REGISTERS, BUSY, DONE, FAILED, START, STOP, UNBOUNDED, Error, Register, identity
 from sim.bench import run_bench
 from tests.hdl.streams import reset, until
 
 CONFIG = Config(pixels=3, lanes=4, port_bits=32, ports=2, watchdog_cycles=300)
 BASES = [Register.BASE + 4 * n for n in range(BASE_REGISTERS)]
+SIZES = [Register.REGION_SIZE + 4 * n for n in range(BASE_REGISTERS)]
 PORT_BASES = [Register.PORT_BASE + 4 * n for n in range(CONFIG.ports)]
-SETTINGS = (Register.PROGRAM_ADDRESS, Register.PROGRAM_LENGTH, *BASES, *PORT_BASES)
+SETTINGS = (Register.PROGRAM_ADDRESS, Register.PROGRAM_LENGTH, *BASES, *SIZES, *PORT_BASES)
 INPUTS = dict(finished=0, memory_idle=1, errors=0, events=0, progress=1)
 
 
@@ -79,7 +80,7 @@ class Host:
 async def registers_keep_what_is_written(dut):
     host = await Host(dut, 51).begin()
     model = {address: 0 for address in range(0, 256, 4)}
-    model[Register.IDENTITY] = identity(CONFIG)
+    model |= {Register.IDENTITY: identity(CONFIG)} | dict.fromkeys(SIZES, UNBOUNDED)
     for _ in range(150):
         address, size = host.rng.choice([*SETTINGS, *SETTINGS, *range(4, 256, 4)]), host.rng.randint(1, 4)
         offset, value = host.rng.randint(0, 4 - size), host.rng.getrandbits(32)
@@ -95,7 +96,7 @@ async def registers_keep_what_is_written(dut):
         assert await host.read(address) == value, f"register {address:#x}"
     assert int(dut.program_address.value) == model[Register.PROGRAM_ADDRESS]
     assert int(dut.program_length.value) == model[Register.PROGRAM_LENGTH]
-    for registers, port in ((BASES, dut.bases), (PORT_BASES, dut.port_bases)):
+    for registers, port in ((BASES, dut.bases), (SIZES, dut.region_sizes), (PORT_BASES, dut.port_bases)):
         assert port.value.to_unsigned() == sum(model[one] << (32 * n) for n, one in enumerate(registers))
     assert not host.starts and not host.clears
 

@@ -1,0 +1,67 @@
+"""Loads and stores stay inside the regions that the host allows."""
+
+from amaranth import Array, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+from hdl.bus.axi import ADDRESS_BITS, request_layout
+from quantflow.isa import WRITABLE, Region
+
+
+class RegionCheck(wiring.Component):
+    """Lets a unit's requests pass whose instructions stay inside their region.
+
+        inside: memory_address + beats * beat_bytes <= sizes[region], and for stores region in WRITABLE
+
+    Looks at an instruction in the cycle in which the unit takes it; its request appears one cycle
+    later or not at all before the next is taken. After one outside of its region no request passes,
+    and `error` is high, until the component is reset.
+
+    The sum of three numbers is compared by a carry-save row and one adder.
+
+    Ports: region In, memory_address In(32), beats In: the instruction's fields; take In(1); sizes
+    In(ArrayLayout(32)), by region; requests In, passed Out(streams of request_layout); error Out(1).
+    """
+
+    latency = 0  # of requests
+
+    def __init__(self, config, *, store):
+        self.config, self.store = config, store
+        requests = stream.Signature(request_layout(config))
+        super().__init__({
+            "region": In((len(Region) - 1).bit_length()),
+            "memory_address": In(ADDRESS_BITS),
+            "beats": In(request_layout(config)["beats"].shape),
+            "take": In(1),
+            "sizes": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "requests": In(requests),
+            "passed": Out(requests),
+            "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        bits = max(ADDRESS_BITS, len(self.beats) + exact_log2(self.config.beat_bytes)) + 2
+        offset, length, size = Signal(bits), Signal(bits), Signal(bits)
+        m.d.comb += [
+            offset.eq(self.memory_address),
+            length.eq(self.beats << exact_log2(self.config.beat_bytes)),
+            size.eq(Array(self.sizes)[self.region]),
+            self.passed.payload.eq(self.requests.payload),
+            self.passed.valid.eq(self.requests.valid & ~self.error),
+            self.requests.ready.eq(self.passed.ready & ~self.error),
+        ]
+        # offset + length + ~size, which is the end less the size less 1, is negative where the end is inside.
+        sums, carries, excess = Signal(bits), Signal(bits), Signal(bits)
+        m.d.comb += [
+            sums.eq(offset ^ length ^ ~size),
+            carries.eq(((offset & length) | ((offset | length) & ~size)) << 1),
+            excess.eq(sums + carries),
+        ]
+        inside = excess[-1]
+        if self.store:
+            inside = inside & self.region.matches(*(int(region) for region in WRITABLE))
+        with m.If(self.take & ~inside):
+            m.d.sync += self.error.eq(1)
+        return m
