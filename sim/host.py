@@ -164,8 +164,9 @@ async def work_off_job(dut):
         await host.write(Register.PORT_BASE + 4 * port, port * job["ports"]["stride"])
     await host.load_memory([(job["model_address"], Path(MODEL).read_bytes())])
     bases = (job["model_address"], job["input_address"], job["output_address"], job["work_address"])
-    for index, base in enumerate(bases):
+    for index, (base, end) in enumerate(zip(bases, (*bases[1:], job["memory_bytes"]), strict=True)):
         await host.write(Register.BASE + 4 * index, base)
+        await host.write(Register.REGION_SIZE + 4 * index, end - base)
     await host.write(Register.INTERRUPT_ENABLE, 1)
     for run in job["runs"]:
         start = run["image"] * job["input_bytes"]

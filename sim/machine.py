@@ -119,6 +119,7 @@ class Machine:
             "input_address": manifest.input_address,
             "output_address": manifest.output_address,
             "work_address": manifest.work_address,
+            "memory_bytes": manifest.memory_bytes,
             "input_bytes": manifest.input.bytes,
             "runs": runs,
         }

@@ -83,8 +83,8 @@ def write_words(path, sections, width):
 
 def read_words(path, width):
     """The bytes of a file that $writememh wrote; comments and addresses are skipped."""
-    words = (line for line in path.read_text().split("\n") if line and line[0] not in "/@")
-    return b"".join(bytes.fromhex(word.strip().zfill(2 * width))[::-1] for word in words)
+    words = "".join(line for line in path.read_text().split("\n") if line and line[0] not in "/@")
+    return np.frombuffer(bytes.fromhex(words), np.uint8).reshape(-1, width)[:, ::-1].tobytes()
 
 
 def stripes(address, data, *, ports, port_bytes, stride):
