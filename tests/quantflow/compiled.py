@@ -46,3 +46,25 @@ def check(deployment, images, expected, *, seeds=(0, 1)):
         if transfer.name in expected:
             integers = expected[transfer.name][-1].reshape(transfer.shape)
             np.testing.assert_array_equal(result(emulator, transfer, offset), integers, transfer.name)
+
+
+def check_batch(deployment, images, expected, *, seeds=(0, 1)):
+    """As `check`, for a program of a batch: `images` are as many as it computes."""
+    batch = images[0] if deployment.batch == 1 else images
+
+    def compare(emulator, transfer, offset, message):
+        wanted = expected[transfer.name]
+        wanted = wanted if transfer.images == deployment.batch else wanted[transfer.image]
+        got = result(emulator, transfer, offset)
+        np.testing.assert_array_equal(got, wanted.reshape(got.shape), message)
+
+    for seed in seeds:
+        emulator = run(deployment, batch, "cold", seed=seed)
+        compare(emulator, deployment.output, 0, f"cold, seed {seed}")
+    if "warm" in deployment.programs:
+        run(deployment, batch, "warm", emulator=emulator, seed=seeds[-1])
+        compare(emulator, deployment.output, 0, "warm")
+    emulator = run(deployment, batch, "trace", seed=seeds[-1])
+    for transfer, offset in zip(deployment.traces, deployment.trace_offsets, strict=True):
+        if transfer.name in expected:
+            compare(emulator, transfer, offset, transfer.name)
