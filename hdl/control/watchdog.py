@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class Watchdog(wiring.Component):
-    """`expired` pulses after `limit` cycles of `running` in succession without `progress`.
+    """`expired` pulses behind `limit` cycles of `running` in succession without `progress`.
 
     Counts anew after expiry and after each cycle that does not run.
     """
@@ -18,9 +18,9 @@ class Watchdog(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         idle_cycles = Signal(range(self.limit))
-        standing = self.running & ~self.progress
-        m.d.comb += self.expired.eq(standing & (idle_cycles == self.limit - 1))
-        with m.If(standing & ~self.expired):
+        standing, last = self.running & ~self.progress, idle_cycles == self.limit - 1
+        m.d.sync += self.expired.eq(standing & last)
+        with m.If(standing & ~last):
             m.d.sync += idle_cycles.eq(idle_cycles + 1)
         with m.Else():
             m.d.sync += idle_cycles.eq(0)

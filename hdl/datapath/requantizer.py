@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.arithmetic import clip, round_half_even, shift_right
+from hdl.arithmetic import FINE_BITS, clip, round_half_even, shift_coarsely, shift_finely
 from hdl.layouts import Vector, accumulator_word, activation_word, parameter_word
 from quantflow.accumulation import MAX_LEFT_SHIFT
 
@@ -27,7 +27,7 @@ class Requantizer(wiring.Component):
     overflow; MAX_LEFT_SHIFT zeros below it make every shift one to the right. No back-pressure.
     """
 
-    latency = 5
+    latency = 6
 
     def __init__(self, config):
         self.config = config
@@ -51,23 +51,35 @@ class Requantizer(wiring.Component):
         m.d.comb += self.results_valid.eq(valids[-1])
 
         words = Signal(Vector(signed(bits), channels), reset_less=True)  # wait for their parameters
-        sums = Signal(Vector(signed(bits + 1), channels), reset_less=True)
+        totals = Signal(Vector(signed(bits + 1), channels), reset_less=True)
+        windows = Signal(Vector(out_bits + (1 << FINE_BITS), channels), reset_less=True)
+        lost, excess, signs = (Signal(channels, name=name, reset_less=True) for name in ("lost", "excess", "signs"))
         shifted = Signal(Vector(wide, channels), reset_less=True)
         rests = Signal(channels, reset_less=True)
         rounded = Signal(Vector(wide, channels), reset_less=True)
         results = Signal(Vector(out_bits, channels), reset_less=True)
         bypass, kept, least = self._add_settings(m)
-        biases, shifts, greatest = self._add_parameters(m, bypass)
+        biases, shifts, fine_shifts, greatest = self._add_parameters(m, bypass)
         zeros = Const(0, MAX_LEFT_SHIFT)
-        totals = (Cat(zeros, total & kept).as_signed() for total in sums)
         # Results have a bit more than activations until they are clipped.
-        shifting = [shift_right(total, shifts[n % lanes], out_bits + 1) for n, total in enumerate(totals)]
+        coarse = [
+            shift_coarsely(Cat(zeros, total).as_signed(), shifts[n % lanes], out_bits + 1)
+            for n, total in enumerate(totals)
+        ]
+        shifting = [
+            shift_finely(*parts, fine_shifts[n % lanes], out_bits + 1)
+            for n, parts in enumerate(zip(windows, lost, excess, signs, strict=True))
+        ]
         clipped = (clip(value, least, greatest[n % lanes]) for n, value in enumerate(rounded))
         m.d.comb += self.results.eq(results.as_value())
         # One assignment per stage: much less Verilog than one per channel.
         m.d.sync += [
             words.eq(self.words.as_value()),
-            sums.eq(Cat(word + biases[n % lanes] for n, word in enumerate(words))),
+            totals.eq(Cat((word + biases[n % lanes]) & kept for n, word in enumerate(words))),
+            windows.eq(Cat(window for window, _, _ in coarse)),
+            lost.eq(Cat(below for _, below, _ in coarse)),
+            excess.eq(Cat(above for _, _, above in coarse)),
+            signs.eq(Cat(total[-1] for total in totals)),
             shifted.eq(Cat(value for value, _ in shifting)),
             rests.eq(Cat(rest for _, rest in shifting)),
             rounded.eq(Cat(map(round_half_even, shifted, rests))),
@@ -76,29 +88,32 @@ class Requantizer(wiring.Component):
         return m
 
     def _add_settings(self, m):
-        """What holds for all channels, in the cycle of its use: bypass beside `words`, the rest behind."""
+        """What holds for all channels, in the cycle of its use: bypass, kept bits beside `words`, the rest behind."""
         bypass = Signal()
-        kept = Signal(Vector(self.config.accumulator_bits + 1, 2))  # ones where bits are not dropped
-        least = Signal(Vector(signed(self.config.activation_bits), 4))
+        kept = Signal(signed(self.config.accumulator_bits + 1))  # ones where bits are not dropped
+        least = Signal(Vector(signed(self.config.activation_bits), 5))
         dropped = Mux(self.bypass, 0, self.dropped_bits)
         m.d.sync += [
             bypass.eq(self.bypass),
-            kept.eq(Cat((Const(-1, signed(len(kept[0]))) << dropped)[: len(kept[0])], kept)),
+            kept.eq(Const(-1, signed(len(kept))) << dropped),
             least.eq(Cat(self.least, least)),
         ]
-        return bypass, kept[-1].as_signed(), least[-1]
+        return bypass, kept, least[-1]
 
     def _add_parameters(self, m, bypass):
-        """Each lane's bias beside `words`, shift beside `sums` and greatest result beside `rounded`."""
+        """Each lane's bias beside `words`, shift beside `totals`, its fine part beside `windows`, greatest result
+        beside `rounded`."""
         lanes = self.config.lanes
         biases = Signal(Vector(signed(self.config.accumulator_bits), lanes))
         shifts = Signal(Vector(self.config.shift_bits, lanes), reset_less=True)
-        greatest = Signal(Vector(Vector(self.config.activation_bits, lanes), 3), reset_less=True)
+        fine_shifts = Signal(Vector(FINE_BITS, lanes), reset_less=True)
+        greatest = Signal(Vector(Vector(self.config.activation_bits, lanes), 4), reset_less=True)
         m.d.comb += biases.eq(Cat(Mux(bypass, 0, parameter.bias) for parameter in self.parameters))
         m.d.sync += [
             shifts.eq(Cat(Mux(bypass, MAX_LEFT_SHIFT, parameter.shift) for parameter in self.parameters)),
+            fine_shifts.eq(Cat(shift[:FINE_BITS] for shift in shifts)),
             greatest.eq(Cat(*(parameter.greatest for parameter in self.parameters), greatest)),
         ]
         with m.If(bypass):
             m.d.sync += greatest[0].eq(~0)
-        return biases, shifts, greatest[-1]
+        return biases, shifts, fine_shifts, greatest[-1]

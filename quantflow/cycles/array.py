@@ -19,7 +19,7 @@ class Pipeline:
         """The pipeline of a configuration; a test compares it with the gateware's own."""
         drain, adder_levels = config.drain_cycles, (config.lanes - 1).bit_length()
         mac = 2 + config.products_per_dsp + adder_levels
-        writing = max(6, config.requantizers + 3)
+        writing = max(7, config.requantizers + 3)
         done = 9 + mac + drain + writing
         boundary = drain + config.requantizers + 2
         return cls(start=4, done=done, overlap=3, wait=done - 4, boundary=boundary, switch=boundary + mac - 2)
