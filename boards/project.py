@@ -9,7 +9,7 @@ from string import Template
 from hdl.accelerator import accelerator_verilog
 from quantflow import tuned_file
 from quantflow.errors import UserError
-from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TUNED, VERILOG, Manifest
+from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TUNED, VERILOG, Manifest, predicted_figures
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -48,6 +48,7 @@ def _write(deployment, quantized, board, folder):
         "memory_bytes": manifest.memory_bytes,
         "batch": manifest.batch,
         "estimated_cycles": -(-manifest.programs["cold"].estimated_cycles // manifest.batch),  # for one image
+        "predicted": {name: predicted_figures(manifest, name) for name in manifest.programs if name != "trace"},
     }
     manifest.write(folder)
     (folder / VERILOG).write_text(source)

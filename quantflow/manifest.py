@@ -171,6 +171,33 @@ class Manifest:
         return cls(**{**values, **converted})
 
 
+def predicted_figures(manifest, name):
+    """What the cycle model says of a program and of each of its stages, as a dict for JSON."""
+    stages, multipliers = manifest.programs[name].predicted, manifest.config.multipliers
+    layers = [
+        {
+            "name": record.name,
+            "macs": record.macs,
+            **asdict(stage),
+            "utilization": record.macs / (max(1, stage.cycles) * multipliers),
+            "bound": stage.bound,
+        }
+        for record, stage in zip(manifest.stages, stages, strict=True)
+    ]
+    macs, cycles = sum(layer["macs"] for layer in layers), sum(stage.cycles for stage in stages)
+    moved = {}
+    for stage in stages:
+        for cause, count in stage.bytes_moved.items():
+            moved[cause] = moved.get(cause, 0) + count
+    return {
+        "cycles": cycles,
+        "macs": macs,
+        "utilization": macs / (cycles * multipliers),
+        "bytes_moved": moved,
+        "layers": layers,
+    }
+
+
 def _program(deployment, name, timing):
     program = deployment.programs[name]
     records = tuple(

@@ -22,6 +22,7 @@ class LayerResult:
     """One stage of the machine: a layer, with the pooling fused behind it ("conv1+pool1"). Means over the images."""
 
     name: str
+    layers: tuple[str, ...]  # of the network, that it computes
     cycles: float  # from the last retirement of the stage before to its own
     predicted_cycles: float
     macs: int
@@ -81,9 +82,11 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=N
     integers = quantize(_selected(images, count, manifest), manifest.input.format)
     machine = Machine(folder, manifest, simulator=simulator, waves=waves)
     warm = "warm" if "warm" in manifest.programs else "cold"
-    programs = ["cold"] + [warm] * (len(integers) - 1)
-    runs = machine.run(integers, programs, progress)
+    inputs = _runs(integers, manifest.batch)
+    programs = ["cold"] + [warm] * (len(inputs) - 1)
+    runs = machine.run(inputs, programs, progress)
     outputs = np.stack([manifest.output.unpack(run.output) for run in runs])
+    outputs = outputs.reshape(-1, *manifest.output.shape)[: len(integers)]
     last = quantized.network.layers[-1].name
     expected = integer_engine.run_integers(quantized, integers)[last]
     wrong = np.flatnonzero((outputs != expected).any(axis=(1, 2, 3)))
@@ -91,7 +94,8 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=N
     if len(wrong):
         first = int(wrong[0])
         final = describe_difference(last, expected[first], outputs[first])
-        first_mismatch = f"image {first}: " + _first_wrong_layer(machine, quantized, integers[first], final)
+        batch = integers[first // manifest.batch * manifest.batch :][: manifest.batch]
+        first_mismatch = f"image {first}: " + _first_wrong_layer(machine, quantized, batch, final)
     return _result(manifest, programs, runs, outputs, len(wrong), first_mismatch)
 
 
@@ -104,38 +108,48 @@ def _selected(images, count, manifest):
     return images[:count]
 
 
+def _runs(integers, batch):
+    """Integer images [N, C, H, W] as the runs take them: each one, or batches, the last one filled with its last."""
+    if batch == 1:
+        return list(integers)
+    filled = np.concatenate([integers, np.repeat(integers[-1:], -len(integers) % batch, axis=0)])
+    return list(filled.reshape(-1, batch, *integers.shape[1:]))
+
+
 def _first_wrong_layer(machine, quantized, integers, final):
-    """Run the program that stores every stage's map; name the first difference from the engine."""
+    """Run the program that stores every stage's map, on one run's images; name the first difference from the engine."""
     manifest = machine.manifest
-    (run,) = machine.run(integers[None], ["trace"], work_folder="simulation-trace")
-    expected = integer_engine.run_integers(quantized, integers[None], keep=True)
+    inputs = _runs(integers, manifest.batch)
+    (run,) = machine.run(inputs, ["trace"], work_folder="simulation-trace")
+    expected = integer_engine.run_integers(quantized, inputs[0].reshape(-1, *integers.shape[1:]), keep=True)
     for transfer, offset in zip(manifest.traces, manifest.trace_offsets, strict=True):
         if transfer.name not in expected:  # a map that only the machine has
             continue
-        got = transfer.unpack(run.output[offset : offset + transfer.bytes])
-        difference = describe_difference(transfer.name, expected[transfer.name][0], got)
-        if difference:
-            return difference
+        got = transfer.unpack(run.output[offset : offset + transfer.bytes]).reshape(-1, *transfer.shape)
+        for image, values in enumerate(got, start=transfer.image):
+            difference = describe_difference(transfer.name, expected[transfer.name][image], values)
+            if difference:
+                return difference
     return f"{final}; run alone, with every layer's output stored, the same image is right"
 
 
 def _result(manifest, programs, runs, outputs, mismatches, first_mismatch):
-    cycles = [run.result["cycles"] for run in runs]
-    mean = _mean(cycles)
+    cycles, batch = [run.result["cycles"] for run in runs], manifest.batch
+    mean = _mean(cycles, batch)
     predicted = [manifest.programs[name].predicted for name in programs]
     layers = tuple(
-        _layer(stage, [run.timeline.stage_cycles[n] for run in runs], [run[n] for run in predicted], manifest.config)
+        _layer(stage, [run.timeline.stage_cycles[n] for run in runs], [run[n] for run in predicted], manifest)
         for n, stage in enumerate(manifest.stages)
     )
     simulated = sum(run.result["simulated_cycles"] for run in runs)
     seconds = sum(run.result["seconds"] for run in runs)
     counters = [register.name.lower() for register in Register if register >= Register.CYCLES]
     return SimulationResult(
-        images=len(runs),
+        images=len(outputs),
         mismatches=mismatches,
         bit_exact=mismatches == 0,
         cycles_per_image=mean,
-        predicted_cycles_per_image=_mean([manifest.programs[name].estimated_cycles for name in programs]),
+        predicted_cycles_per_image=_mean([manifest.programs[name].estimated_cycles for name in programs], batch),
         macs=manifest.macs,
         multipliers=manifest.config.multipliers,
         utilization=manifest.macs / (mean * manifest.config.multipliers),
@@ -151,20 +165,22 @@ def _result(manifest, programs, runs, outputs, mismatches, first_mismatch):
     )
 
 
-def _layer(stage, cycles, predicted, config):
+def _layer(stage, cycles, predicted, manifest):
     """`cycles` and `predicted` (StagePredictions) of one stage, for each run."""
-    cycles = _mean(cycles)
-    shares = {share: _mean([getattr(run, share) for run in predicted]) for share in SHARES}
+    batch = manifest.batch
+    cycles, macs = _mean(cycles, batch), _mean([stage.macs], batch)
+    shares = {share: _mean([getattr(run, share) for run in predicted], batch) for share in SHARES}
     causes = dict.fromkeys(cause for run in predicted for cause in run.bytes_moved)
     return LayerResult(
         name=stage.name,
+        layers=stage.layers,
         cycles=cycles,
-        predicted_cycles=_mean([run.cycles for run in predicted]),
-        macs=stage.macs,
-        utilization=stage.macs / (max(1, cycles) * config.multipliers),
+        predicted_cycles=_mean([run.cycles for run in predicted], batch),
+        macs=macs,
+        utilization=macs / (max(1, cycles) * manifest.config.multipliers),
         bound=max(SHARES, key=shares.get),
         shares=shares,
-        bytes_moved={cause: _mean([run.bytes_moved.get(cause, 0) for run in predicted]) for cause in causes},
+        bytes_moved={cause: _mean([run.bytes_moved.get(cause, 0) for run in predicted], batch) for cause in causes},
     )
 
 

@@ -8,7 +8,7 @@ import typer
 from quantflow.commands.console import JsonOption, add_row, console, examples, progress, table, write_json
 from quantflow.commands.tuned import load_tuned
 from quantflow.compiler import compile_network
-from quantflow.wording import count
+from quantflow.wording import count, percent
 
 NAME = "generate"
 EXAMPLES = examples("quantflow generate tuned/ --board ulx3s-85f -o build/", "quantflow boards")
@@ -44,7 +44,7 @@ def generate(quantized, board_name, output, batch=1):
 
 
 def show(figures):
-    """Print the figures as two columns."""
+    """Print the figures as two columns, and what the cycle model says of each layer."""
     rows = table("figure", "value")
     config = figures["config"]
     array = f"{figures['multipliers']} ({config['pixels']} × {config['lanes']} × {config['lanes']})"
@@ -53,4 +53,16 @@ def show(figures):
     add_row(rows, "lines of Verilog", count(figures["verilog_lines"]))
     add_row(rows, "memory", f"{count(figures['memory_bytes'])} bytes")
     add_row(rows, "estimated cycles per image", count(figures["estimated_cycles"]))
+    console.print(rows)
+    name = "warm" if "warm" in figures["predicted"] else "cold"
+    predicted = figures["predicted"][name]
+    title = "Predicted, with the weights on chip" if name == "warm" else "Predicted"
+    rows = table("layer", "MACs", "cycles", "utilization", "<bound by", "bytes moved", title=title)
+    for layer in predicted["layers"]:
+        utilization = percent(layer["utilization"], 1) if layer["macs"] else ""
+        cells = (count(layer["macs"]), count(layer["cycles"]), utilization, layer["bound"])
+        add_row(rows, layer["name"], *cells, count(sum(layer["bytes_moved"].values())))
+    moved = sum(predicted["bytes_moved"].values())
+    whole = (count(predicted["macs"]), count(predicted["cycles"]), percent(predicted["utilization"], 1))
+    add_row(rows, "whole run", *whole, "", count(moved))
     console.print(rows)

@@ -29,4 +29,3 @@ def run(
         raise UserError(f"the JSON files are not those of {order}: {error}") from None
     write_text(output, page)
     console.print(f"report in {output}", markup=False, highlight=False)
-

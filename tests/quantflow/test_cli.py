@@ -23,6 +23,7 @@ GENERATE_KEYS = {
     "memory_bytes",
     "batch",
     "estimated_cycles",
+    "predicted",
     "by_hand",
 }
 
