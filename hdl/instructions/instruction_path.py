@@ -21,7 +21,8 @@ class InstructionPath(wiring.Component):
     Ports: bursts Out, beats In: MemoryReader's fetch client; load, compute, store Out: streams of
     the instructions' layouts; waiting Out: units whose next instruction lacks a token; idle Out:
     every instruction of the program has been performed; error_illegal Out: pulse; error_damaged
-    Out: the next instruction is not what was sealed, and held back until the component is reset.
+    Out: the next instruction is not what was sealed, and held back until the component is reset, or
+    there is none.
     """
 
     def __init__(self, config):
@@ -66,7 +67,8 @@ class InstructionPath(wiring.Component):
             self.waiting.eq(Cat(gate.waiting for gate in gates.values())),
             self.idle.eq(fetch.idle & dispatcher.idle & Cat(gate.idle for gate in gates.values()).all()),
             self.error_illegal.eq(dispatcher.error_illegal),
-            self.error_damaged.eq(fetch.damaged),
+            # A program of no instructions lacks its last one.
+            self.error_damaged.eq(fetch.damaged | (self.start & (self.program_length == 0))),
         ]
         return m
 

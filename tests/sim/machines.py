@@ -3,6 +3,7 @@
 A machine compares itself with an emulator of the same memory; see `Machine.run`.
 """
 
+import atexit
 import functools
 import tempfile
 import threading
@@ -117,16 +118,7 @@ def _quietly(run):
 
 @functools.cache
 def machine(config):
-    """The one machine of a configuration in this test process; `close_all` ends them."""
+    """The one machine of a configuration in this test process, which ends with it."""
     made = Machine(config)
-    OPEN.append(made)
+    atexit.register(made.close)
     return made
-
-
-OPEN = []
-
-
-def close_all():
-    while OPEN:
-        OPEN.pop().close()
-    machine.cache_clear()

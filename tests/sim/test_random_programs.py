@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from quantflow.config import Config
 from quantflow.registers import DONE, FAILED, Error
-from tests.sim.machines import close_all, machine
+from tests.sim.machines import machine
 from tests.sim.programs import compiled, memories, networks
 
 COMMON = {"port_bits": 32, "accumulator_bits": 40, "burst_beats": 16, "watchdog_cycles": 4000}
@@ -30,12 +30,6 @@ QUICK = settings(
 )
 THOROUGH = settings(QUICK, max_examples=200)
 ACTIONS = ("cold", "cold", "warm", "trace", "stop", "reset")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ended():
-    yield
-    close_all()
 
 
 def runs_of_a_network(config, data):
