@@ -1,12 +1,12 @@
 """The report's plots of layers, each an SVG element."""
 
 from quantflow.plotting import BAR, INK, LINE, MUTED, SERIES, bar_plot, bare, plot, shortened
+from quantflow.prediction import SHARES
 from quantflow.wording import count, percent, sqnr
 
-ROOFLINE_HEIGHT, ROW_HEIGHT = 4.2, 0.46  # inches
+ROOFLINE_HEIGHT, ROW_HEIGHT = 3.6, 0.46  # inches
 MOST_LABELS = 14  # points of the roofline that are named
-SHARE_NAMES = {"array": "multiplying", "drain": "waiting for the requantizer", "memory": "waiting for memory",
-               "start": "starting instructions"}  # fmt: skip
+SHARE_NAMES = ("multiplying", "waiting for the requantizer", "waiting for memory", "starting instructions")
 
 
 def sqnr_plot(layers):
@@ -30,7 +30,7 @@ def cycles_plot(stages):
         ]
         axes.bar_label(bars, labels, padding=4, color=INK)
         left = [0] * len(stages)
-        for (share, name), colour in zip(SHARE_NAMES.items(), SERIES, strict=True):
+        for share, name, colour in zip(SHARES, SHARE_NAMES, SERIES, strict=True):
             widths = [stage["shares"][share] for stage in stages]
             axes.barh([row + 0.18 for row in rows], widths, left=left, height=0.3, color=colour, label=name)
             left = [before + width for before, width in zip(left, widths, strict=True)]
@@ -74,15 +74,17 @@ def roofline_plot(simulation):
         axes.set_yscale("log")
         axes.set_xlim(low, high)
         axes.set_ylim(min([total[1], *(y for *_, y in points)]) / 2, 2 * roof)
-        axes.set_xlabel(f"MACs per byte moved; the memory moves {slope:g} bytes per cycle at most", color=MUTED)
+        axes.set_xlabel(f"MACs per byte moved (the memory moves {slope:g} bytes per cycle)", color=MUTED)
         axes.set_ylabel("MACs per cycle", color=MUTED)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,.12g}")
         axes.grid(color=LINE, linewidth=0.8)
         axes.set_axisbelow(True)
         bare(axes, left=True)
         axes.minorticks_off()
         axes.legend(loc="lower right", frameon=False, labelcolor=INK)
 
-    return plot("roofline", ROOFLINE_HEIGHT, draw, width=9.6)
+    return plot("roofline", ROOFLINE_HEIGHT, draw)
 
 
 def _place(macs, stage):

@@ -13,6 +13,9 @@ from quantflow.config import Config
 from quantflow.errors import UserError
 
 CONFIG = Config(pixels=3, lanes=4, port_bits=32)
+CYCLES = (1_234.4, 77, 60)
+SHARES = ((900, 100, 200, 20), (10, 40, 20, 9), (0, 1, 3, 44))  # predicted: array, drain, memory, start
+MOVED = ({"program": 320, "weights": 4_321, "input": 700}, {"program": 64}, {"program": 128, "output": 33})
 
 
 def figures():
@@ -22,10 +25,22 @@ def figures():
         {"name": name, "weight_bits": 6, "weight_fl": fl, "activation_bits": 8, "activation_fl": 4, "sqnr_db": sqnr}
         for name, fl, sqnr in zip(names, (7, [5, 8, 6], -2), (31.26, None, 12.0), strict=True)
     ]
+    layers = (["first", "pool"], ["second"], ["third"])
     stages = [
-        {"name": name, "cycles": cycles, "macs": mac, "utilization": mac / cycles / CONFIG.multipliers}
-        for name, cycles, mac in zip(("first+pool", "second", "third"), (1_234.4, 77, 60), macs, strict=True)
+        {
+            "name": "+".join(layers[n]),
+            "layers": layers[n],
+            "cycles": CYCLES[n],
+            "predicted_cycles": sum(SHARES[n]),
+            "macs": macs[n],
+            "utilization": macs[n] / CYCLES[n] / CONFIG.multipliers,
+            "bound": report.plots.SHARES[SHARES[n].index(max(SHARES[n]))],
+            "shares": dict(zip(report.plots.SHARES, SHARES[n], strict=True)),
+            "bytes_moved": MOVED[n],
+        }
+        for n in range(3)
     ]
+    spans = [["load", 0, 10, 400], ["compute", 0, 300, 1_000], ["load", 1, 400, 500], ["compute", 1, 1_000, 1_600]]
     return {
         "tuning": {"images": 1_700, "float_top1": 0.9917, "fixed_top1": 0.9871, "agreement": 0.9906, "layers": tuned},
         "build": {
@@ -41,11 +56,17 @@ def figures():
             "mismatches": 0,
             "bit_exact": True,
             "cycles_per_image": 1_471.2,
+            "predicted_cycles_per_image": 1_500,
             "macs": sum(macs),
             "multipliers": CONFIG.multipliers,
             "utilization": 0.0853,
+            "bytes_per_cycle": 6.4,
             "layers": stages,
             "simulated_cycles_per_second": 123_456.7,
+            "timelines": {
+                "cold": {"cycles": 1_801, "spans": [*spans, ["store", 2, 1_700, 1_790]]},
+                "warm": {"cycles": 1_405, "spans": spans[1:2]},
+            },
         },
     }
 
@@ -84,7 +105,7 @@ def test_page_stands_alone():
     text = report.render(name="network", **figures())
     page = Page(text)
     assert page.open == [], "every element is closed"
-    assert page.tags.count("svg") == 2 and not {"script", "link", "img", "iframe"} & set(page.tags)
+    assert page.tags.count("svg") == 5 and not {"script", "link", "img", "iframe"} & set(page.tags)
     assert all(reference.startswith("#") for reference in page.references), "nothing outside the page"
     assert not re.search(r"url\((?!#)|@import|://", text)
     assert all(colour not in text for colour in plotting.THEME), "plots take the page's colours"
@@ -100,12 +121,75 @@ def test_every_figure_is_there():
     assert "bit-exact: 6 of 6 images" in text
 
 
+def _rows(text):
+    """The page's two tables: name of a layer to the cells behind it."""
+    rows, tables = Page(text).rows, []
+    for row in rows:
+        if row[0] == "Layer":
+            tables.append({})
+        else:
+            tables[-1][row[0]] = row[1:]
+    return tables
+
+
 def test_layers_meet_the_stages_that_compute_them():
-    rows = {row[0]: row[1:] for row in Page(report.render(name="network", **figures())).rows}
-    assert rows["first+pool"] == ["6", "7", "8", "4", "31.3 dB", "3,000", "1,234", "5.1 %"]
-    assert rows["second"][1] == "5 to 8" and rows["second"][4] == "exact"
-    assert rows["third"][1] == "-2"
-    assert list(rows)[1:] == ["first+pool", "second", "third", "Whole inference"]
+    tuned, cycles = _rows(report.render(name="network", **figures()))
+    assert tuned["first+pool"] == ["6", "7", "8", "4", "31.3 dB"]
+    assert tuned["second"][1] == "5 to 8" and tuned["second"][4] == "exact"
+    assert tuned["third"][1] == "-2" and list(tuned) == ["first+pool", "second", "third"]
+    assert list(cycles) == [*tuned, "Whole inference"]
+
+
+def test_predicted_beside_measured_and_what_bounds_a_layer():
+    _, rows = _rows(report.render(name="network", **figures()))
+    moved, whole = sum(MOVED[0].values()), sum(sum(each.values()) for each in MOVED)
+    difference = f"{100 * (sum(SHARES[0]) / CYCLES[0] - 1):.1f} %"
+    assert rows["first+pool"] == [
+        "3,000", "1,234", "1,220", difference, "5.1 %", "array", f"{moved:,}", f"{3_000 / moved:.1f}",
+    ]  # fmt: skip
+    assert rows["second"][5] == "drain" and rows["third"][5] == "start"
+    assert rows["Whole inference"] == [
+        "6,000", "1,471", "1,500", "2.0 %", "8.5 %", f"{whole:,}", f"{6_000 / whole:.1f}",
+    ]  # fmt: skip
+
+
+def test_cycles_and_bytes_by_cause():
+    text = report.render(name="network", **figures())
+    for n, share in enumerate(report.plots.SHARES):
+        assert f"<span>cycles, {share}</span>{sum(shares[n] for shares in SHARES):,}<" in text
+    for cause in ("program", "weights", "input", "output"):
+        assert f"<span>bytes moved, {cause}</span>{sum(each.get(cause, 0) for each in MOVED):,}<" in text
+
+
+def test_timelines_name_their_layers():
+    text = report.render(name="network", **figures())
+    assert "The first image: 1,801 cycles" in text and "A later image, the weights on chip: 1,405 cycles" in text
+    shown = re.findall(r"</i>([^<]*)</span>", text)
+    assert shown == ["first+pool", "second", "third"]
+    colours = {report.timeline.colour_of(stage) for stage in range(8)}
+    assert len(colours) == 8, "neighbours differ"
+
+
+def test_the_roofline_has_the_machines_roofs():
+    values = figures()
+    drawing = report.plots.roofline_plot(values["simulation"])
+    assert f"{CONFIG.multipliers} multipliers" in drawing and "the memory moves 6.4 bytes per cycle" in drawing
+    values["simulation"]["layers"][1]["macs"] = 0
+    assert ">second<" in drawing and ">second<" not in report.plots.roofline_plot(values["simulation"])
+
+
+def test_a_network_without_warm_program():
+    values = figures()
+    del values["simulation"]["timelines"]["warm"]
+    assert "An image: 1,801 cycles" in report.render(name="network", **values)
+
+
+def test_a_layer_that_is_addresses_alone_follows():
+    values = figures()
+    joined = {"name": "both", "weight_bits": None, "weight_fl": None, "sqnr_db": 7.77}
+    values["tuning"]["layers"].append({"activation_bits": 8, "activation_fl": 3, **joined})
+    tuned, cycles = _rows(report.render(name="network", **values))
+    assert tuned["both"] == ["8", "3", "7.8 dB"] and "both" not in cycles
 
 
 def test_the_inputs_format_is_shown():
@@ -127,10 +211,11 @@ def test_names_are_text_whatever_they_hold():
     values = figures()
     name = r"/features/<b>&$\bad$/Conv"
     values["tuning"]["layers"][1]["name"] = values["simulation"]["layers"][1]["name"] = name
+    values["simulation"]["layers"][1]["layers"] = [name]
     text = report.render(name="network", **values)
     assert f"<td>{html.escape(name)}</td>" in text
     end = html.escape(name[1 - plotting.NAME_LENGTH :])
-    assert text.count(f">…{end}</text>") == 2, "plots keep the end of a long name"
+    assert text.count(f">…{end}</text>") == 3, "plots keep the end of a long name"
     assert "<b>" not in text
 
 
