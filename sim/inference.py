@@ -25,7 +25,7 @@ class LayerResult:
     layers: tuple[str, ...]  # of the network, that it computes
     cycles: float  # from the last retirement of the stage before to its own
     predicted_cycles: float
-    macs: int
+    macs: float
     utilization: float
     bound: str  # what most of the predicted cycles go by, see quantflow.prediction
     shares: dict[str, float]  # predicted cycles by quantflow.prediction.SHARES
@@ -34,7 +34,10 @@ class LayerResult:
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationResult:
-    """Figures of a simulation; cycles are means over the images, see `image_cycles` for each."""
+    """Figures of a simulation; cycles are means over the images, see `image_cycles` for each.
+
+    A run computes one image, or a batch of them.
+    """
 
     images: int
     mismatches: int  # images with a wrong output
@@ -47,9 +50,9 @@ class SimulationResult:
     bytes_per_cycle: float  # that the memory moves at most
     layers: tuple[LayerResult, ...]
     simulated_cycles_per_second: float
-    image_cycles: tuple[int, ...]  # the first cold, the others warm where the weights stay on chip
-    programs: tuple[str, ...]  # that the images ran
-    counters: tuple[dict[str, int], ...]  # the machine's own, by register name, for each image
+    image_cycles: tuple[int, ...]  # of each run: the first cold, the others warm where the weights stay on chip
+    programs: tuple[str, ...]  # that were run
+    counters: tuple[dict[str, int], ...]  # the machine's own, by register name, for each run
     timelines: dict[str, Timeline]  # of the first run of each program
     outputs: np.ndarray = field(repr=False)  # int32 [N, C, H, W]
     first_mismatch: str | None
@@ -69,12 +72,12 @@ class SimulationResult:
 def simulate(build_folder, images, *, count=None, simulator="verilator", waves=None, progress=None):
     """Run float `images` [N, C, H, W], or the first `count`, on the build folder's machine.
 
-    The first inference reads all weights; later ones find them on chip where they fit. Outputs
-    are compared with the integer engine's. `progress(cycles, cycles in all, what is under way)` is
-    called as the simulation goes on; the cycles in all are the predicted ones. `waves` is the
-    sim.waves.Window to record of the first image. Raises UserError for a bad folder or images,
-    SimulationError where the machine does not finish. The folder's `simulation/` keeps the log, and
-    the waves (see sim.simulator.WAVES).
+    The first run reads all weights; later ones find them on chip where they fit. A last batch that is
+    not full is filled with its last image. Outputs are compared with the integer engine's.
+    `progress(cycles, cycles in all, what is under way)` is called as the simulation goes on; the
+    cycles in all are the predicted ones. `waves` is the sim.waves.Window to record of the first run.
+    Raises UserError for a bad folder or images, SimulationError where the machine does not finish.
+    The folder's `simulation/` keeps the log, and the waves (see sim.simulator.WAVES).
     """
     folder = Path(build_folder)
     manifest = Manifest.read(folder)
@@ -94,8 +97,8 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=N
     if len(wrong):
         first = int(wrong[0])
         final = describe_difference(last, expected[first], outputs[first])
-        batch = integers[first // manifest.batch * manifest.batch :][: manifest.batch]
-        first_mismatch = f"image {first}: " + _first_wrong_layer(machine, quantized, batch, final)
+        run, number = divmod(first, manifest.batch)
+        first_mismatch = f"image {first}: " + _first_wrong_layer(machine, quantized, inputs[run], number, final)
     return _result(manifest, programs, runs, outputs, len(wrong), first_mismatch)
 
 
@@ -116,20 +119,23 @@ def _runs(integers, batch):
     return list(filled.reshape(-1, batch, *integers.shape[1:]))
 
 
-def _first_wrong_layer(machine, quantized, integers, final):
-    """Run the program that stores every stage's map, on one run's images; name the first difference from the engine."""
+def _first_wrong_layer(machine, quantized, integers, number, final):
+    """Run the program that stores every stage's map, on one run's `integers`; name image `number`'s first difference.
+
+    `final` is what is known of it.
+    """
     manifest = machine.manifest
-    inputs = _runs(integers, manifest.batch)
-    (run,) = machine.run(inputs, ["trace"], work_folder="simulation-trace")
-    expected = integer_engine.run_integers(quantized, inputs[0].reshape(-1, *integers.shape[1:]), keep=True)
+    (run,) = machine.run([integers], ["trace"], work_folder="simulation-trace")
+    image = integers.reshape(-1, *manifest.input.shape)[number]
+    expected = integer_engine.run_integers(quantized, image[None], keep=True)
     for transfer, offset in zip(manifest.traces, manifest.trace_offsets, strict=True):
-        if transfer.name not in expected:  # a map that only the machine has
-            continue
+        if transfer.name not in expected or (transfer.images == 1 and transfer.image != number):
+            continue  # a map that only the machine has, or another image's
         got = transfer.unpack(run.output[offset : offset + transfer.bytes]).reshape(-1, *transfer.shape)
-        for image, values in enumerate(got, start=transfer.image):
-            difference = describe_difference(transfer.name, expected[transfer.name][image], values)
-            if difference:
-                return difference
+        got = got[number if transfer.images > 1 else 0]
+        difference = describe_difference(transfer.name, expected[transfer.name][0], got)
+        if difference:
+            return difference
     return f"{final}; run alone, with every layer's output stored, the same image is right"
 
 
@@ -190,7 +196,7 @@ def _timeline(timeline):
     return {"cycles": timeline.cycles, "spans": spans}
 
 
-def _mean(numbers):
-    """Mean; an integer where it is one."""
-    total, count = sum(numbers), len(numbers)
+def _mean(numbers, batch=1):
+    """Mean of runs' numbers over the images of all of them; an integer where it is one."""
+    total, count = sum(numbers), len(numbers) * batch
     return total // count if total % count == 0 else total / count

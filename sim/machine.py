@@ -44,6 +44,7 @@ class Machine:
         if simulator not in WAVES:
             raise UserError(f"there is no simulator {simulator}; known are {', '.join(WAVES)}")
         self.folder, self.manifest = folder, manifest
+        self.what = "image" if manifest.batch == 1 else "batch"  # of one run
         self.waves = waves.inputs(manifest) if waves else None
         try:
             accelerator = (folder / VERILOG).read_text()
@@ -64,7 +65,7 @@ class Machine:
         self.built = build(source, top=TOP, simulator=simulator, waves=waves is not None, closed=True)
 
     def run(self, integers, programs, progress=None, *, work_folder="simulation"):
-        """One inference for each integer image [C, H, W] with the program of that name.
+        """One run for each integer image [C, H, W], or batch [N, C, H, W], with the program of that name.
 
         The simulation's files, log and waves stay in `work_folder` of the build folder.
         """
@@ -78,7 +79,10 @@ class Machine:
         self.waves = None  # no second run writes over them
         results_file = work / "results.jsonl"
         record = Record(
-            work / TRACE_FILE, [manifest.programs[name] for name in programs], [stage.name for stage in manifest.stages]
+            work / TRACE_FILE,
+            [manifest.programs[name] for name in programs],
+            [stage.name for stage in manifest.stages],
+            self.what,
         )
         with reported(record, progress):
             try:
@@ -133,7 +137,7 @@ class Machine:
         for n, result in enumerate(results):
             if not result["finished"]:
                 program = self.manifest.programs[programs[n]]
-                raise SimulationError(f"image {n}, {programs[n]} program: " + describe_stop(result, program))
+                raise SimulationError(f"{self.what} {n}, {programs[n]} program: " + describe_stop(result, program))
         if len(results) < len(programs):
             raise SimulationError(_log_tail(work / LOG_FILE))
 

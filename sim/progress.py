@@ -12,9 +12,9 @@ POLL_SECONDS = 0.2
 class Record:
     """The testbench's record as it grows: cycles simulated, cycles expected in all, what is under way."""
 
-    def __init__(self, path, programs, stages):
-        """`programs` are the runs' manifest.ProgramRecords, `stages` the stages' names."""
-        self.path, self.stages = path, stages
+    def __init__(self, path, programs, stages, what="image"):
+        """`programs` are the runs' manifest.ProgramRecords, `stages` the stages' names, `what` a run computes."""
+        self.path, self.stages, self.what = path, stages, what
         self.predicted = [program.estimated_cycles for program in programs]
         self.computes = [[record.stage for _, record in program.of_unit("compute")] for program in programs]
         self.file, self.rest = None, ""
@@ -43,12 +43,12 @@ class Record:
 
     @property
     def text(self):
-        """The image and the layer under way: "image 2 of 10, conv1"."""
+        """The run and the layer under way: "image 2 of 10, conv1"."""
         if self.run >= len(self.computes):
             return "comparing"
         stages = self.computes[self.run]
         layer = self.stages[stages[min(self.retired, len(stages) - 1)]]
-        return f"image {self.run + 1} of {len(self.computes)}, {layer}"
+        return f"{self.what} {self.run + 1} of {len(self.computes)}, {layer}"
 
     def close(self):
         if self.file is not None:
