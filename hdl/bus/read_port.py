@@ -3,9 +3,10 @@
 from amaranth import Module, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, bus_address, read_signature
+from hdl.bus.address_channel import AddressChannel
+from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, read_signature
 
 SKEW_BEATS = 16  # beats that one port may be ahead of another
 
@@ -20,8 +21,7 @@ class ReadPort(wiring.Component):
 
         araddr = base + burst.address
 
-    An address once offered stays until taken; the next burst is taken in that cycle. Never reset
-    this component in mid-run: the memory would go on answering.
+    See AddressChannel. Never reset this component in mid-run: the memory would go on answering.
 
     Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB, constant during a
     run; beats Out(stream of read_beat); axi Out(read_signature).
@@ -40,13 +40,19 @@ class ReadPort(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        axi, bursts = self.axi, self.bursts
+        axi = self.axi
+        m.submodules.addresses = addresses = AddressChannel(self.config)
+        connect(m, flipped(self.bursts), addresses.bursts)
         width = self.beats.payload.shape().size
         m.submodules.queue = queue = SyncFIFO(width=width, depth=SKEW_BEATS)
         arriving = self.beats.payload.shape()(queue.w_data)
         m.d.comb += [
             *address_constants(axi, "ar", self.config),
-            bursts.ready.eq(~axi.arvalid | axi.arready),
+            addresses.base.eq(self.base),
+            axi.arvalid.eq(addresses.offers.valid),
+            axi.araddr.eq(addresses.offers.payload.address),
+            axi.arlen.eq(addresses.offers.payload.length),
+            addresses.offers.ready.eq(axi.arready),
             arriving.data.eq(axi.rdata),
             arriving.last.eq(axi.rlast),
             arriving.error.eq(axi.rresp[ERROR_BIT]),
@@ -56,10 +62,4 @@ class ReadPort(wiring.Component):
             self.beats.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.beats.ready),
         ]
-        with m.If(bursts.ready):
-            m.d.sync += [
-                axi.arvalid.eq(bursts.valid),
-                axi.araddr.eq(bus_address(self.base, bursts.payload.address)),
-                axi.arlen.eq(bursts.payload.length),
-            ]
         return m

@@ -5,7 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
-from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, bus_address, write_signature
+from hdl.bus.address_channel import AddressChannel
+from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, write_signature
 from hdl.bus.read_port import SKEW_BEATS
 
 
@@ -20,7 +21,7 @@ class WritePort(wiring.Component):
         awaddr = base + burst.address
 
     Up to `config.outstanding_bursts` bursts are unanswered at once, up to SKEW_BEATS beats wait.
-    What was offered stays until taken. Never reset this component in mid-run: the memory would
+    What was offered stays until taken; see AddressChannel. Never reset this component in mid-run: the memory would
     wait for the rest.
 
     Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB, constant during a
@@ -45,26 +46,26 @@ class WritePort(wiring.Component):
         m = Module()
         axi, bursts = self.axi, self.bursts
         limit = self.config.outstanding_bursts
+        m.submodules.addresses = addresses = AddressChannel(self.config)
         unanswered = Signal(range(limit + 1))
         announced, answered = Signal(), Signal()
         m.d.comb += [
             *address_constants(axi, "aw", self.config),
-            bursts.ready.eq((~axi.awvalid | axi.awready) & (unanswered != limit)),
+            addresses.base.eq(self.base),
+            addresses.bursts.payload.eq(bursts.payload),
+            addresses.bursts.valid.eq(announced),
+            bursts.ready.eq(addresses.bursts.ready & (unanswered != limit)),
             announced.eq(bursts.valid & bursts.ready),
+            axi.awvalid.eq(addresses.offers.valid),
+            axi.awaddr.eq(addresses.offers.payload.address),
+            axi.awlen.eq(addresses.offers.payload.length),
+            addresses.offers.ready.eq(axi.awready),
             axi.bready.eq(unanswered != 0),
             answered.eq(axi.bvalid & axi.bready),
             self.error.eq(answered & axi.bresp[ERROR_BIT]),
             self.idle.eq(unanswered == 0),
         ]
         m.d.sync += unanswered.eq(unanswered + announced - answered)
-        with m.If(axi.awready):
-            m.d.sync += axi.awvalid.eq(0)
-        with m.If(announced):
-            m.d.sync += [
-                axi.awvalid.eq(1),
-                axi.awaddr.eq(bus_address(self.base, bursts.payload.address)),
-                axi.awlen.eq(bursts.payload.length),
-            ]
         self._fill(m)
         return m
 

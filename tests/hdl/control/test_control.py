@@ -224,7 +224,7 @@ async def stops_without_progress(dut):
     await host.pulse("progress")
     assert host.flushes == 0
     waited = await until(dut, lambda: host.flushes)
-    assert abs(waited - CONFIG.watchdog_cycles) <= 2
+    assert 0 <= waited - CONFIG.watchdog_cycles <= 4  # progress and verdict pass registers
     dut.progress.value = 1
     await stopping(host, Error.WATCHDOG)
 

@@ -1,6 +1,6 @@
 """What is claimed of anything that hands on words in the order in which it took them."""
 
-from amaranth import Mux, Signal, Value
+from amaranth import Cat, Mux, Signal, Value
 from amaranth.asserts import AnySeq
 
 from tests.hdl.formal.spec import claim
@@ -34,10 +34,14 @@ class Queue:
         claim(m, f"{name}_gives_only_what_it_took", ~pop | (self.count != 0))
         claim(m, f"{name}_in_order", ~(self.following & pop & (self.ahead == 0)) | (word_out == self.followed))
 
-    def is_register(self, m, full, word):
-        """Claims that lead the induction: a word inside is in the register `word`, which is `full`."""
-        claim(m, f"{self.name}_level", self.count == full)
-        claim(m, f"{self.name}_place", ~self.following | (full & (self.ahead == 0) & (word == self.followed)))
+    def is_registers(self, m, *registers):
+        """Claims that lead the induction: the words inside are in `registers`, (full, word), the first out first."""
+        fulls = [full for full, _ in registers]
+        claim(m, f"{self.name}_level", self.count == sum(fulls))
+        for first, second in zip(fulls, fulls[1:], strict=False):
+            claim(m, f"{self.name}_moves_up", first | ~second)
+        places = ((self.ahead == n) & full & (word == self.followed) for n, (full, word) in enumerate(registers))
+        claim(m, f"{self.name}_place", ~self.following | Cat(places).any())
 
     def kept_in(self, m, spec, *path):
         """Claims that lead the induction: the words inside are those of the SyncFIFO at `path` of `spec`."""

@@ -36,7 +36,7 @@ class Protocol(Spec):
             word_out=axi.rdata,
             depth=1,
         )
-        queue.is_register(m, axi.rvalid, axi.rdata)
+        queue.is_registers(m, (axi.rvalid, axi.rdata))
         stays_until_taken(m, "read_answer", axi.rvalid, axi.rready, axi.rdata, axi.rresp)
         claim(m, "read_okay", axi.rresp == OKAY)
         claim(m, "read_address", slave.read_address == axi.araddr - axi.araddr % WORD_BYTES)
@@ -53,7 +53,7 @@ class Protocol(Spec):
             word_out=axi.bresp,
             depth=1,
         )
-        queue.is_register(m, axi.bvalid, axi.bresp)
+        queue.is_registers(m, (axi.bvalid, axi.bresp))
         stays_until_taken(m, "write_answer", axi.bvalid, axi.bready, axi.bresp)
         claim(m, "data_with_its_address", taken == (axi.wvalid & axi.wready))
         claim(m, "one_write_for_each_request", write.enable == taken)

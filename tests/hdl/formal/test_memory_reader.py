@@ -47,9 +47,12 @@ class Order(Spec):
             word_in=Cat((base + burst.address)[: len(axi.araddr)], burst.length),
             pop=axi.arvalid & axi.arready,
             word_out=Cat(axi.araddr, axi.arlen[: len(burst.length)]),
-            depth=1,
+            depth=2,
         )
-        queue.is_register(m, axi.arvalid, Cat(axi.araddr, axi.arlen[: len(burst.length)]))
+        spare, waiting = (self.inside(name, f"port_{index}", "addresses") for name in ("spare", "waiting"))
+        offered = Cat(axi.araddr, axi.arlen[: len(burst.length)])
+        queue.is_registers(m, (axi.arvalid, offered), (waiting, spare[: len(offered)]))
+        claim(m, "spare_no_longer", spare[len(axi.araddr) :] < self.component.config.burst_beats)
         claim(m, "no_longer", axi.arlen < self.component.config.burst_beats)
         stays_until_taken(m, f"address_{index}", axi.arvalid, axi.arready, axi.araddr, axi.arlen)
 

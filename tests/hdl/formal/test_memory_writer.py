@@ -36,9 +36,10 @@ class Order(Spec):
                 word_in=Cat((base + bursts.payload.address)[: len(axi.awaddr)], bursts.payload.length),
                 pop=axi.awvalid & axi.awready,
                 word_out=address,
-                depth=1,
+                depth=2,
             )
-            announced.is_register(m, axi.awvalid, address)
+            spare, waiting = (self.inside(name, f"port_{index}", "addresses") for name in ("spare", "waiting"))
+            announced.is_registers(m, (axi.awvalid, address), (waiting, spare[: len(address)]))
             stays_until_taken(m, f"address_{index}", axi.awvalid, axi.awready, axi.awaddr, axi.awlen)
             self._beats(m, index, axi, beats.valid & beats.ready)
         claim(m, "flush_takes_nothing", ~writer.flush | ~(bursts.ready | beats.ready | writer.error))

@@ -1,0 +1,50 @@
+"""Bursts on their way to AXI4's AR or AW channel."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.bus.axi import ADDRESS_BITS, LENGTH_BITS, burst_layout, bus_address
+
+
+class AddressChannel(wiring.Component):
+    """Offers bursts one after the other, one per cycle where the memory takes them.
+
+        address = base + burst.address;  length = burst.length
+
+    An address once offered stays until taken. One more burst may wait behind it, so that `bursts.ready`
+    comes from a register, whatever the memory does.
+
+    Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB; offers Out(stream of
+    {address, length}).
+    """
+
+    latency = 1  # cycles from a burst to its address
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "bursts": In(stream.Signature(burst_layout(config))),
+            "base": In(ADDRESS_BITS),
+            "offers": Out(stream.Signature(data.StructLayout({"address": ADDRESS_BITS, "length": LENGTH_BITS}))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        bursts, offers = self.bursts, self.offers
+        given, spare = Signal(offers.payload.shape()), Signal(offers.payload.shape())
+        waiting = Signal()
+        m.d.comb += [
+            given.address.eq(bus_address(self.base, bursts.payload.address)),
+            given.length.eq(bursts.payload.length),
+            bursts.ready.eq(~waiting),
+        ]
+        with m.If(~offers.valid | offers.ready):
+            m.d.sync += [
+                offers.valid.eq(bursts.valid | waiting),
+                offers.payload.eq(Mux(waiting, spare, given)),
+                waiting.eq(0),
+            ]
+        with m.Elif(bursts.valid & ~waiting):
+            m.d.sync += [spare.eq(given), waiting.eq(1)]
+        return m
