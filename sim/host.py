@@ -126,6 +126,7 @@ class Host:
         await self.write(Register.PROGRAM_LENGTH, program["length"])
         await self._pulse(self.dut.rearm)
         started, first_cycle = time.perf_counter(), self.dut.cycle.value.to_unsigned()
+        processor_started = time.process_time()
         self.record_waves(first_cycle)
         await self.write(Register.CONTROL, START)
         finished = await self.wait_for_end()
@@ -136,6 +137,7 @@ class Host:
             "error": await self.read(Register.ERROR),
             "simulated_cycles": self.dut.cycle.value.to_unsigned() - first_cycle,
             "seconds": time.perf_counter() - started,
+            "processor_seconds": time.process_time() - processor_started,
             "busy": self._units(self.dut.busy),
             "waiting": self._units(self.dut.waiting),
         }

@@ -26,6 +26,7 @@ OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
 TIMESCALE = ("1ns", "1ps")
 WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files for a run's waves, in the formats that they write
 WAVES_MACRO = "WAVES"  # defined where a simulation is built for waves: its Verilog says which are recorded, and where
+COMPILER_OPTIONS = "OPT_FAST=-O2"  # of Verilator's makefile
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
 VERILATOR_OPTIONS += ("--preproc-token-limit", "10000000")  # a large array's products are one assignment
 
@@ -99,7 +100,7 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
     $dumpvars are obeyed.
     """
     closed = closed and simulator == "verilator"
-    options = VERILATOR_OPTIONS if simulator == "verilator" else ()
+    options = (*VERILATOR_OPTIONS, COMPILER_OPTIONS) if simulator == "verilator" else ()
     key = hashlib.sha256(repr((verilog, top, simulator, options, closed, waves)).encode()).hexdigest()[:24]
     folder = cache_folder() / f"{top}-{key}"
     result = Build(simulator=simulator, top=top, folder=folder, waves=waves)
@@ -119,7 +120,7 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
                 sources=[source],
                 hdl_toplevel=top,
                 build_dir=partial,
-                build_args=list(options),
+                build_args=list(VERILATOR_OPTIONS) if simulator == "verilator" else [],
                 defines={WAVES_MACRO: 1} if waves else {},
                 waves=waves and simulator == "verilator",  # Icarus would record everything
                 timescale=TIMESCALE,
@@ -169,7 +170,7 @@ def _verilator_variables():
             raise UserError(f"simulation with Verilator needs {package} ({tool}) on the PATH: install it")
     # Without the assignment to CFG_CXXFLAGS_PCH_I the wheel's makefile hands a missing
     # precompiled header to the linker on large designs.
-    make = f"CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O2 -j{os.cpu_count()}"
+    make = f"CFG_CXXFLAGS_PCH_I=-include {COMPILER_OPTIONS} -j{os.cpu_count()}"
     if os.environ.get(SYSTEM_VERILATOR):
         _check_system_verilator()
         return {"MAKEFLAGS": make}
