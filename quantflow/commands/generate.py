@@ -57,6 +57,7 @@ def show(figures):
     name = "warm" if "warm" in figures["predicted"] else "cold"
     predicted = figures["predicted"][name]
     title = "Predicted, with the weights on chip" if name == "warm" else "Predicted"
+    title += f", a run of {figures['batch']} images" if figures["batch"] > 1 else ""
     rows = table("layer", "MACs", "cycles", "utilization", "<bound by", "bytes moved", title=title)
     for layer in predicted["layers"]:
         utilization = percent(layer["utilization"], 1) if layer["macs"] else ""
