@@ -34,6 +34,20 @@ def activations(network, images):
     return maps
 
 
+def each_map(network, images):
+    """Name and map of the network's input and of each layer in turn, as `activations` has them.
+
+    Only what is still to be read stays in memory. Errors as for `run`.
+    """
+    maps = {network.input_name: checked_images(network, images)}
+    yield network.input_name, maps[network.input_name]
+    for layer in network.layers:
+        maps[layer.name] = apply(layer, *(maps[name] for name in layer.inputs))
+        yield layer.name, maps[layer.name]
+        for name in network.last_reads[layer.name]:
+            del maps[name]
+
+
 def checked_images(network, images):
     """`images` as float32 [N, C, H, W]; raises UserError if they do not fit the network."""
     images = np.asarray(images)
@@ -53,13 +67,10 @@ def checked_images(network, images):
 
 
 def _output(network, images):
-    """The last layer's map, each earlier map being dropped after its last reader."""
-    maps = {network.input_name: images}
-    for layer in network.layers:
-        maps[layer.name] = apply(layer, *(maps[name] for name in layer.inputs))
-        for name in network.last_reads[layer.name]:
-            del maps[name]
-    return maps[network.layers[-1].name]
+    """The last layer's map."""
+    for _, output in each_map(network, images):
+        pass
+    return output
 
 
 def apply(layer, *maps):

@@ -10,18 +10,16 @@ What weights gain, maps lose: their channels drift apart. That pays where a dept
 fractional length for filters of very different size, and few bits; so it is measured, not assumed.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
-from quantflow.float_engine import activations, run
-from quantflow.graph import Activation, Convolution, Rectified
+from quantflow.float_engine import run
+from quantflow.graph import Convolution
 from quantflow.quantized import WEIGHTED
 from quantflow.tuner.channels import channel_classes
 from quantflow.tuner.joint import output_error
+from quantflow.tuner.scaling import channel_peaks, read_channels, scale_channels
 
 IMAGES = 50  # to tune on, and as many to measure on
-BATCH = 8  # images whose maps lie in memory together
 ROUNDS = 30  # of balancing; what is left then is far below half a bit
 REACH = 3  # exponents stay within -REACH to REACH
 SILENT = 1e-6  # a channel below this share of its map's peak is left alone
@@ -49,16 +47,7 @@ def better_equalized(network, calibration, tune):
 
 def equalize(network, exponents):
     """The same function with the channels of each map scaled by 2**e, `exponents` being int [C] by map name."""
-    return replace(network, layers=tuple(_scaled(layer, exponents) for layer in network.layers))
-
-
-def channel_peaks(network, images):
-    """The greatest magnitude of each channel of every map by name: float32 [C]."""
-    peaks = {}
-    for first in range(0, len(images), BATCH):
-        for name, x in activations(network, images[first : first + BATCH]).items():
-            peaks[name] = np.maximum(np.abs(x).max(axis=(0, 2, 3)), peaks.get(name, 0))
-    return peaks
+    return scale_channels(network, {name: np.exp2(each) for name, each in exponents.items()})
 
 
 def balancing_exponents(network, peaks):
@@ -72,7 +61,7 @@ def balancing_exponents(network, peaks):
     weighted = [layer for layer in network.layers if isinstance(layer, WEIGHTED)]
     greatest = {layer.name: _greatest(layer, peaks[layer.inputs[0]]) for layer in weighted}
     layers = [
-        (classes[layer.inputs[0]], classes[layer.name], _reads(layer), _logarithm(greatest[layer.name]))
+        (classes[layer.inputs[0]], classes[layer.name], read_channels(layer), _logarithm(greatest[layer.name]))
         for layer in weighted
         if greatest[layer.name].any()
     ]
@@ -93,30 +82,10 @@ def balancing_exponents(network, peaks):
 def _greatest(layer, peak):
     """The greatest weight between each output channel and each channel that it hears: float64 [O, C / groups]."""
     heard = peak > SILENT * peak.max()
-    greatest = np.abs(layer.weight).reshape(*_reads(layer).shape, -1).max(axis=2).astype(np.float64)
-    return np.where(heard[_reads(layer)], greatest, 0)
+    greatest = np.abs(layer.weight).reshape(*read_channels(layer).shape, -1).max(axis=2).astype(np.float64)
+    return np.where(heard[read_channels(layer)], greatest, 0)
 
 
 def _logarithm(greatest):
     """log2, of no weight at all a number well below LEAST."""
     return np.log2(np.maximum(greatest, 2.0 ** (2 * LEAST) * greatest.max()))
-
-
-def _reads(layer):
-    """Which input channel each output channel reads, in the order of its weights: int [O, C / groups]."""
-    groups, outputs = getattr(layer, "groups", 1), len(layer.weight)
-    width = layer.input_shape[0] // groups
-    return (np.arange(outputs) // (outputs // groups) * width)[:, None] + np.arange(width)
-
-
-def _scaled(layer, exponents):
-    """The layer with its channels' exponents in its numbers."""
-    made, changes = exponents[layer.name], {}
-    if isinstance(layer, WEIGHTED):
-        read = exponents[layer.inputs[0]][_reads(layer)]
-        weight = layer.weight.reshape(*read.shape, -1)
-        changes["weight"] = np.ldexp(weight, (made[:, None] - read)[..., None]).reshape(layer.weight.shape)
-        changes["bias"] = np.ldexp(layer.bias, made)
-    if isinstance(layer, Rectified | Activation) and layer.maximum is not None:
-        changes["maximum"] = np.ldexp(np.float32(layer.maximum), made)
-    return replace(layer, **changes)

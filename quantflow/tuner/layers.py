@@ -142,9 +142,14 @@ def _widest_output(exact, slices, choice, never_negative):
 
 def _never_negative(tuned, layer):
     """Whether no image, calibrating or not, gives the layer's output a negative value."""
-    if getattr(layer, "relu", False) or (isinstance(layer, Activation) and (layer.slope <= 0).all()):
+    if rectifies(layer):
         return True
     return not isinstance(layer, WEIGHTED) and not any(tuned.output_format(name).signed for name in layer.inputs)
+
+
+def rectifies(layer):
+    """Whether the layer's output has no negative value whatever it reads."""
+    return getattr(layer, "relu", False) or (isinstance(layer, Activation) and bool((layer.slope <= 0).all()))
 
 
 def _float_maps(layer, sources, slices, room):

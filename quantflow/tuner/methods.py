@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from quantflow.errors import UserError
 from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, SQUARED
 
+RANGE_FILLING = "range-filling"  # channels scaled by real factors, so that maps fill their ranges
 EQUALIZATION = "equalization"  # depthwise networks, one fl a layer: channels scaled by powers of two where it pays
 SQUARED_ERROR = "squared-error"  # fractional lengths of maps (and of weights, without output-error) by squared error
 LEAST_SQUARES = "least-squares"  # the weights are first refitted to the quantized input
@@ -20,7 +21,10 @@ BIAS_CORRECTION = "bias-correction"  # the mean error at the output goes into th
 
 JOINT = "joint"  # at last, each map's fractional length moves to a neighbour where the network's output gains
 
-STEPS = (EQUALIZATION, SQUARED_ERROR, LEAST_SQUARES, OUTPUT_ERROR, COMPENSATION, REFINEMENT, BIAS_CORRECTION)
+STEPS = (
+    *(RANGE_FILLING, EQUALIZATION),
+    *(SQUARED_ERROR, LEAST_SQUARES, OUTPUT_ERROR, COMPENSATION, REFINEMENT, BIAS_CORRECTION),
+)
 OPTIONAL_STEPS = (JOINT,)  # only where asked for: they have not paid on the networks measured
 
 

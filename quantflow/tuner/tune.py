@@ -20,7 +20,8 @@ from quantflow.tuner.equalization import better_equalized, may_equalize
 from quantflow.tuner.joint import IMAGES as JOINT_IMAGES
 from quantflow.tuner.joint import refine_together
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
-from quantflow.tuner.methods import EQUALIZATION, JOINT, find_method
+from quantflow.tuner.methods import EQUALIZATION, JOINT, RANGE_FILLING, find_method
+from quantflow.tuner.range_filling import fill_ranges
 from quantflow.tuner.room import Room
 
 
@@ -48,9 +49,9 @@ def tune(
     computed once; its accumulators serve all candidates.
 
     The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names
-    from `tuner.methods.STEPS` (by default all) and `OPTIONAL_STEPS`: see there. The step equalization may give
-    the result a `network` of the same function with other numbers. With `per_channel` every output channel's
-    weights have their own fl; with `unsigned` maps without negative values have no sign bit.
+    from `tuner.methods.STEPS` (by default all) and `OPTIONAL_STEPS`: see there. The steps range-filling and
+    equalization give the result a `network` of the same function with other numbers. With `per_channel` every
+    output channel's weights have their own fl; with `unsigned` maps without negative values have no sign bit.
 
     Formats that the network came with (`Network.formats`, `weight_formats`) are kept: such weights are
     rounded by no step, and such a layer's bias is the given one, rounded. Where all are given nothing is
@@ -73,7 +74,7 @@ def tune(
     unusable images, a layer that needs an accumulator of more than 48 bits, given formats that do not go
     together, and a checkpoint that cannot be written.
     """
-    found, original = find_method(method, steps, per_channel), network
+    found = find_method(method, steps, per_channel)
     if _all_given(network):
         return replace(quantize_given(network), tuning={"method": "given", **_given(network), "quantflow": _version()})
     choices = _choices(network, found, weight_bits, activation_bits, unsigned)
@@ -87,11 +88,14 @@ def tune(
         kept = Checkpoint(checkpoint, digest(network, calibration, tuning, tuner_digest()), network.layers)
         if progress is not None and kept.sentence:
             progress(0, len(network.layers), kept.sentence)
+    if found.has(RANGE_FILLING) and not (network.formats or network.weight_formats):
+        network = fill_ranges(network, calibration, choices)
     if found.has(EQUALIZATION) and may_equalize(network, per_channel):
         if progress is not None:
             progress(0, len(network.layers), "tuning on some images with channels as they are, and equalized")
-        network = better_equalized(network, calibration, lambda *sample: _tune_layers(*sample, choices, Room(memory)))
-        tuning["equalized"] = network is not original
+        plain = network
+        network = better_equalized(plain, calibration, lambda *sample: _tune_layers(*sample, choices, Room(memory)))
+        tuning["equalized"] = network is not plain
     tuned = _tune_layers(network, calibration, choices, Room(memory), kept, progress, record)
     if found.has(JOINT):
         tuned = refine_together(tuned, calibration, run(network, calibration[:JOINT_IMAGES]))

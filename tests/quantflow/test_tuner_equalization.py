@@ -1,5 +1,7 @@
 """Channels scaled by powers of two: the same function, balanced weights, and only where it pays."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,25 +9,25 @@ from quantflow.arithmetic import Format
 from quantflow.float_engine import activations, run
 from quantflow.graph import Activation, AveragePool, MaxPool, Pad, Slice, WeightFormat
 from quantflow.tuned_file import load, save
-from quantflow.tuner import equalization
 from quantflow.tuner import tune as tune_module
 from quantflow.tuner.channels import channel_classes
 from quantflow.tuner.equalization import (
     IMAGES,
     REACH,
     balancing_exponents,
-    channel_peaks,
     equalize,
     may_equalize,
 )
 from quantflow.tuner.joint import output_error
-from quantflow.tuner.methods import STEPS
-from quantflow.tuner.tune import tune
+from quantflow.tuner.methods import STEPS as ALL
+from quantflow.tuner.scaling import channel_peaks
 from tests.quantflow.float_graphs import FloatGraph, every_kind, images
 from tests.quantflow.test_exporter import assert_same_integers
 from tests.quantflow.tuned_folders import assert_equal
 
+STEPS = ALL[1:]  # all but range-filling, which scales channels too
 WITHOUT = STEPS[1:]  # all but equalization
+tune = partial(tune_module.tune, steps=STEPS)
 AROUND = {"padding": (1, 1, 1, 1)}
 
 
@@ -205,16 +207,6 @@ def test_a_network_without_any_weight_is_left():
     assert not any(np.any(each) for each in exponents.values())
 
 
-def test_peaks_are_those_of_all_images(monkeypatch):
-    network, calibration = every_kind(), images(7)
-    expected = {name: np.abs(x).max(axis=(0, 2, 3)) for name, x in activations(network, calibration).items()}
-    for batch in (1, 3, 100):
-        monkeypatch.setattr(equalization, "BATCH", batch)
-        peaks = channel_peaks(network, calibration)
-        assert peaks.keys() == expected.keys()
-        assert all(np.allclose(peaks[name], expected[name], rtol=1e-5) for name in expected)
-
-
 # Whether it is taken
 
 
@@ -289,7 +281,7 @@ UNTRIED = {
     "groups of more than one channel": (grouped, {}),
     "a given map": (lambda: given_map(depthwise()), {}),
     "given weights": (lambda: given_weights(depthwise()), {}),
-    "another method": (depthwise, {"method": "mse"}),
+    "another method": (depthwise, {"method": "mse", "steps": None}),
     "without the step": (depthwise, {"steps": WITHOUT}),
 }
 

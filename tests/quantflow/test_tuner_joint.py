@@ -198,8 +198,9 @@ def test_given_formats_are_left():
 def test_tune_takes_the_step_only_where_asked_for():
     network, calibration = every_kind(), images(12)
     options = {"weight_bits": 3, "activation_bits": 4, "per_channel": True}
-    plain = tune(network, calibration, **options)
-    asked = tune(network, calibration, steps=[*STEPS, "joint"], **options)
+    steps = STEPS[1:]  # of the network as it is, on which joint does move something
+    plain = tune(network, calibration, steps=steps, **options)
+    asked = tune(network, calibration, steps=[*steps, "joint"], **options)
     assert_equal(asked, refined(plain, calibration))
     assert any(plain.output_format(layer.name) != asked.output_format(layer.name) for layer in network.layers)
-    assert (plain.tuning["steps"], asked.tuning["steps"]) == (list(STEPS), [*STEPS, "joint"])
+    assert (plain.tuning["steps"], asked.tuning["steps"]) == (list(steps), [*steps, "joint"])
