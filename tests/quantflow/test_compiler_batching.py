@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 
 from quantflow import integer_engine
+from quantflow.arithmetic import quantize
 from quantflow.compiler import compile_network
 from quantflow.compiler.batching import batched
 from quantflow.compiler.lowering import lower
 from quantflow.config import Config
+from quantflow.cycles import MemoryTiming, estimate
 from quantflow.errors import UserError
+from quantflow.importer import load_network
+from quantflow.tuner.tune import tune
+from tests.data import data_folder
 from tests.quantflow.compiled import check_batch
 from tests.quantflow.networks import RandomNetwork
 from tests.quantflow.random_dags import random_dag
@@ -155,6 +160,22 @@ def test_images_are_packed_and_unpacked_in_order():
         np.testing.assert_array_equal(transfer.unpack(transfer.pack(integers).tobytes()), integers)
         with pytest.raises(ValueError, match="has the shape"):
             transfer.pack(integers[0])
+
+
+@pytest.mark.parametrize(
+    ("parts", "gain"), [(("mlperf_tiny", "ad_autoencoder.onnx"), 3.9), (("mnist", "lenet_caffe.onnx"), 2.7)]
+)
+def test_trained_networks_with_streamed_weights_gain(parts, gain):
+    """With P images a run: nearly P times where all layers are fully connected, what their share allows elsewhere."""
+    network = load_network(data_folder(*parts))
+    images = np.random.default_rng(0).normal(size=(4, *network.input_shape)).astype(np.float32)
+    quantized = tune(network, images, method="paper", unsigned=True)
+    config = Config(pixels=4, lanes=8, accumulator_bits=32, activation_depth=2048, weight_depth=512)
+    one, four = (compile_network(quantized, config, batch=batch) for batch in (1, 4))
+    assert "warm" not in one.programs
+    integers = quantize(images, quantized.input)
+    check_batch(four, integers, integer_engine.run_integers(quantized, integers, keep=True), seeds=(0,))
+    assert estimate(one, MemoryTiming()).cycles > gain * estimate(four, MemoryTiming()).cycles / 4
 
 
 def test_batches_of_no_images_are_refused():
