@@ -4,77 +4,25 @@ import json
 import os
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from quantflow import tuned_file
-from quantflow.arithmetic import dequantize
-from quantflow.compiler import compile_network
-from quantflow.config import Config
-from quantflow.cycles import MemoryTiming
 from quantflow.errors import UserError
-from quantflow.isa import Region
-from quantflow.manifest import MODEL, TUNED, VERILOG, Manifest
-from quantflow.registers import Error, Register
+from quantflow.registers import Error
 from sim.inference import simulate
 from sim.machine import SimulationError
 from sim.simulator import WAVES
-from sim.testbench import TRACE_FILE, with_parameters
+from sim.testbench import TRACE_FILE
 from sim.waves import Window
-from tests.quantflow.networks import RandomNetwork
+from tests.sim.copying import CONFIG, copying_build
 
-CONFIG = Config(pixels=3, lanes=4, port_bits=32, watchdog_cycles=2000)
 SIMULATOR = os.environ.get("QUANTFLOW_TEST_SIMULATOR", "verilator")
-
-
-class _Board:
-    name, clock_mhz, memory = "stand-in", 100, MemoryTiming()
-
-
-NEVER = 0xFFFFFFFF
-
-
-def _copying_build(folder, **behaviour):
-    """A build of the one network that copying computes: maximum over 1 x 1 windows.
-
-    `behaviour` is what the stand-in does wrong; see stand_in.sv.
-    """
-    network = RandomNetwork(1, (6, 5, 7)).pool((1, 1))
-    quantized = network.finish()
-    deployment = compile_network(quantized, CONFIG)
-    manifest = Manifest.of(deployment, _Board)
-    program = manifest.programs["cold"]
-    parameters = {
-        "DATA_WIDTH": CONFIG.port_bits,
-        "BEATS": manifest.output.bytes // CONFIG.port_bytes,
-        "LOADS": len(program.of_unit("load")),
-        "COMPUTES": len(program.of_unit("compute")),
-        "STORES": len(program.of_unit("store")),
-        "INPUT_BASE": Register.BASE + 4 * Region.INPUT,
-        "OUTPUT_BASE": Register.BASE + 4 * Region.OUTPUT,
-    }
-    for register in ("INTERRUPT_ENABLE", "CYCLES", "LOAD_RETIRED", "COMPUTE_RETIRED", "STORE_RETIRED"):
-        parameters[register] = Register[register]
-    right = {
-        "identity": manifest.identity, "wrong_beat": NEVER, "hang_after": NEVER, "hang_waiting": 0,
-        "error_after": NEVER, "error_code": 0,
-    }  # fmt: skip
-    source = Path(__file__).with_name("stand_in.sv").read_text()
-    folder.mkdir(exist_ok=True)
-    manifest.write(folder)
-    (folder / VERILOG).write_text(with_parameters(source, parameters))
-    lines = [f"{value:x}\n" for value in (right | behaviour).values()]
-    (folder / "behaviour.hex").write_text("".join(lines))
-    (folder / MODEL).write_bytes(deployment.image.tobytes())
-    tuned_file.save(quantized, folder / TUNED)
-    return manifest, dequantize(network.images(3), quantized.input)
 
 
 def test_bit_exact_run(tmp_path):
     """Figures add up, outputs are the engine's, and progress is told, for a machine that is right."""
-    manifest, images = _copying_build(tmp_path)
+    manifest, images = copying_build(tmp_path)
     calls = []
     result = simulate(tmp_path, images, simulator=SIMULATOR, progress=lambda *call: calls.append(call))
     assert result.bit_exact and result.mismatches == 0 and result.first_mismatch is None
@@ -92,7 +40,7 @@ def test_bit_exact_run(tmp_path):
 
 def test_figures_for_json(tmp_path):
     """Predicted beside measured, bytes by cause and a timeline: all of it is JSON, and agrees with itself."""
-    manifest, images = _copying_build(tmp_path)
+    manifest, images = copying_build(tmp_path)
     result = simulate(tmp_path, images, simulator=SIMULATOR)
     figures = json.loads(json.dumps(result.to_json()))
     assert "outputs" not in figures and figures["programs"] == list(result.programs)
@@ -115,7 +63,7 @@ def test_figures_for_json(tmp_path):
 @pytest.mark.parametrize("window", [Window(first=20, last=40), Window(layer="pool1"), Window()])
 def test_waves_of_a_window(tmp_path, window):
     """Cycles from the start of the first image, a layer, or everything."""
-    manifest, images = _copying_build(tmp_path)
+    manifest, images = copying_build(tmp_path)
     simulate(tmp_path, images, count=2, waves=window)
     cycles = _recorded_cycles(tmp_path / "simulation" / WAVES["verilator"])
     trace = [line.split() for line in (tmp_path / "simulation" / TRACE_FILE).read_text().splitlines()]
@@ -147,7 +95,7 @@ def _recorded_cycles(path):
     ],
 )
 def test_windows_that_do_not_exist(tmp_path, asked, message):
-    manifest, _ = _copying_build(tmp_path)
+    manifest, _ = copying_build(tmp_path)
     with pytest.raises(UserError, match=f"^{re.escape(message)}"):
         Window.of(*asked).inputs(manifest)
 
@@ -155,7 +103,7 @@ def test_windows_that_do_not_exist(tmp_path, asked, message):
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="Icarus Verilog is not installed")
 def test_icarus_with_waves(tmp_path):
     """The other simulator: the same cycles, and waves."""
-    _, images = _copying_build(tmp_path)
+    _, images = copying_build(tmp_path)
     result = simulate(tmp_path, images, simulator="icarus", waves=Window(first=10, last=20))
     assert result.bit_exact and (tmp_path / "simulation" / WAVES["icarus"]).stat().st_size
 
@@ -170,10 +118,10 @@ def _place_in(manifest, beat):
 
 def test_mismatch_is_named(tmp_path):
     """Layer, channel, pixel and both values of the first wrong element."""
-    manifest, _ = _copying_build(tmp_path)
+    manifest, _ = copying_build(tmp_path)
     beat = next(beat for beat in range(17, manifest.output.bytes) if _place_in(manifest, beat))
     channel, row, column = _place_in(manifest, beat)
-    manifest, images = _copying_build(tmp_path, wrong_beat=beat)
+    manifest, images = copying_build(tmp_path, wrong_beat=beat)
     result = simulate(tmp_path, images, count=2, simulator=SIMULATOR)
     assert not result.bit_exact and result.mismatches == 2
     value = int(images[0, channel, row, column] * 2**manifest.input.format.fl)
@@ -191,7 +139,7 @@ def _instruction(manifest, unit, number):
 @pytest.mark.parametrize("waiting", [0, 1])
 def test_stall_is_named(tmp_path, waiting):
     """The watchdog ends the run and names the unit and its instruction."""
-    manifest, images = _copying_build(tmp_path, hang_after=1, hang_waiting=waiting)
+    manifest, images = copying_build(tmp_path, hang_after=1, hang_waiting=waiting)
     with pytest.raises(SimulationError) as error:
         simulate(tmp_path, images, simulator=SIMULATOR)
     message = str(error.value)
@@ -207,7 +155,7 @@ def test_stall_is_named(tmp_path, waiting):
 def test_error_is_named(tmp_path):
     """An error code of the machine ends the run, with its name and the units' instructions."""
     code = Error.ACTIVATION_ADDRESS
-    manifest, images = _copying_build(tmp_path, error_after=0, error_code=int(code))
+    manifest, images = copying_build(tmp_path, error_after=0, error_code=int(code))
     with pytest.raises(SimulationError) as error:
         simulate(tmp_path, images, simulator=SIMULATOR)
     assert "the machine stopped with activation address after " in str(error.value)
@@ -216,13 +164,13 @@ def test_error_is_named(tmp_path):
 
 def test_other_machine(tmp_path):
     """A build whose machine is another configuration's is refused."""
-    _, images = _copying_build(tmp_path, identity=0x1234)
+    _, images = copying_build(tmp_path, identity=0x1234)
     with pytest.raises(SimulationError, match="the machine's identity is 0x00001234, but the programs are for"):
         simulate(tmp_path, images, simulator=SIMULATOR)
 
 
 def test_refused_arguments(tmp_path):
-    _, images = _copying_build(tmp_path)
+    _, images = copying_build(tmp_path)
     with pytest.raises(UserError, match="^the array of images has shape "):
         simulate(tmp_path, images[..., 0])
     with pytest.raises(UserError, match="there are 3 images, fewer than the 4 to simulate"):
