@@ -5,7 +5,7 @@ After every fault the machine starts again, without a reset, and is right.
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, note
+from hypothesis import assume, event, given, note
 from hypothesis import strategies as st
 
 from quantflow.registers import DONE, FAILED, Error
@@ -32,6 +32,7 @@ def fault_and_recovery(config, data):
     simulated.set(**order.memory)
     result = simulated.start(order.program, order.bases, order.sizes)
     assert result["ended"], f"the machine hangs: {result}"
+    event(f"{kind}: {Error(result['error']).name}")
     if result["status"] == DONE:
         assert order.harmless, "the fault was not noticed"
         check_memory(simulated, order)

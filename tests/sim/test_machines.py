@@ -28,9 +28,20 @@ def _strides(**bits):
     return network.convolution(10, (2, 3), (1, 3), (0, 2, 1, 1), relu=False)
 
 
+def _branches(**bits):
+    """Residuals, depthwise and grouped kernels, averages, a concatenation; unsigned maps beside signed ones."""
+    network = RandomNetwork(3, (4, 14, 11), vary=True, **bits).convolution(8, (3, 3), padding=(1, 1, 1, 1))
+    first = network.last
+    network.convolution(8, (3, 3), padding=(1, 1, 1, 1), groups=8).convolution(8, (1, 1), residual=first)
+    sum_ = network.last
+    network.average_pool((3, 3), (1, 1), (1, 1, 1, 1), include_pad=False, source=first).concat(sum_)
+    network.convolution(12, (3, 3), (2, 2), (1, 1, 1, 1), groups=4).pool((2, 2), (2, 2))
+    return network.average_pool((3, 2), (1, 1)).dense(10, relu=False)
+
+
 MACHINES = {
     "P=1": (Config(pixels=1, lanes=4, port_bits=32, activation_depth=1024), _digits),
-    "P=3, strides": (Config(pixels=3, lanes=4, port_bits=32, activation_depth=512), _strides),
+    "P=3, two 64-bit ports": (Config(pixels=3, lanes=8, ports=2, activation_depth=256), _strides),
     "P=7, R=2, 16 bits": (
         Config(
             pixels=7,
@@ -43,7 +54,7 @@ MACHINES = {
             activation_depth=512,
             parameter_depth=128,
         ),
-        _digits,
+        _branches,
     ),
     "P=2, 4-bit weights, streamed": (
         Config(
@@ -60,7 +71,20 @@ MACHINES = {
         ),
         _digits,
     ),
-    "P=5, 64-bit port": (Config(pixels=5, lanes=8, activation_depth=256, outstanding_bursts=2), _strides),
+    "P=5, R=3, four ports, through memory": (
+        Config(
+            pixels=5,
+            lanes=4,
+            requantizers=3,
+            ports=4,
+            port_bits=32,
+            activation_depth=260,
+            weight_depth=128,
+            parameter_depth=8,
+            outstanding_bursts=2,
+        ),
+        _branches,
+    ),
 }
 
 
