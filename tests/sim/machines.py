@@ -21,7 +21,7 @@ from tests.sim.server import SOCKET
 
 MEMORY_BYTES = 1 << 17
 PAGE = 4096
-EXTRA_CYCLES = 20_000  # beyond the watchdog's, in which every run ends
+EXTRA_CYCLES = 400_000  # beyond the watchdog's, in which every run ends, however slow the memory
 CALM = memory_inputs(MemoryTiming())
 
 
@@ -96,7 +96,7 @@ class Machine:
         """Run a program (byte address, length); `when`: `stop_after` or `reset_after` so many cycles.
 
         What the registers say afterwards, by name; `ended`: within `limit` cycles, by default some
-        more than the watchdog's without any step.
+        more than the watchdog's.
         """
         address, instructions = program
         registers = self._fixed | {Register.PROGRAM_ADDRESS: address, Register.PROGRAM_LENGTH: instructions}
