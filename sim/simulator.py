@@ -26,7 +26,7 @@ OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
 TIMESCALE = ("1ns", "1ps")
 WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files for a run's waves, in the formats that they write
 WAVES_MACRO = "WAVES"  # defined where a simulation is built for waves: its Verilog says which are recorded, and where
-COMPILER_OPTIONS = "OPT_FAST=-O2"  # of Verilator's makefile
+COMPILER_OPTIONS = "OPT_FAST=-O3 OPT_SLOW=-O1"  # of Verilator's makefile
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
 VERILATOR_OPTIONS += ("--preproc-token-limit", "10000000")  # a large array's products are one assignment
 
