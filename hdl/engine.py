@@ -1,12 +1,13 @@
 """Everything that a run uses and a stop resets: instruction path, units, scratchpads."""
 
-from amaranth import Cat, Module, unsigned
+from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import ADDRESS_BITS, burst_layout
 from hdl.bus.burst_splitter import BurstSplitter
 from hdl.compute.compute_unit import ComputeUnit
+from hdl.delay import delayed
 from hdl.instructions.fetch import LENGTH_BITS
 from hdl.instructions.instruction_path import InstructionPath
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
@@ -126,14 +127,23 @@ class Engine(wiring.Component):
             activations.read_addresses.eq(compute_unit.read_addresses),
             compute_unit.read_data.eq(activations.read_data),
             activations.writes.eq(compute_unit.writes),
-            weights.write.eq(load_unit.weight_write),
+            weights.write.eq(self._on_its_way(m, load_unit.weight_write, "weight_write")),
             weights.read_address.eq(compute_unit.weight_address),
             compute_unit.weight_data.eq(weights.read_data),
-            parameters.write.eq(load_unit.parameter_write),
+            parameters.write.eq(self._on_its_way(m, load_unit.parameter_write, "parameter_write")),
             parameters.read_address.eq(compute_unit.parameter_address),
             compute_unit.parameter_data.eq(parameters.read_data),
         ]
         return activations
+
+    def _on_its_way(self, m, write, name):
+        """A load's write a cycle later: its memories are all over the FPGA, and `done` takes longer to be heard."""
+        late = Signal.like(write, name=name)
+        m.d.comb += [
+            late.eq(delayed(m, write, 1, name=name, reset_less=True)),
+            late.enable.eq(delayed(m, write.enable, 1, name=f"{name}_enable")),
+        ]
+        return late
 
     def _errors(self, m, path, load_unit, compute_unit, store_unit, scratchpad):
         illegal = Cat(part.error_illegal for part in (path, load_unit, compute_unit, store_unit)).any()
