@@ -105,7 +105,7 @@ def test_cache(monkeypatch, tmp_path):
 
 
 def test_parameters():
-    assert "parameter LATENCY = 33," in memory_source(LATENCY=33)
+    assert "parameter OUTSTANDING = 33," in memory_source(OUTSTANDING=33)
     with pytest.raises(ValueError, match="has no parameter DEPTH"):
         with_parameters("module m; endmodule", {"DEPTH": 1})
 
