@@ -78,7 +78,7 @@ MUTATIONS = {
     "drops a bit too few": ("Mux(self.bypass, 0, self.dropped_bits)", "Mux(self.bypass, 0, self.dropped_bits >> 1)"),
     "rounds ties up": ("map(round_half_even, shifted, rests)", "map(round_half_even, shifted, [1] * channels)"),
     "clips to the wrong end": ("clip(value, least, greatest[n % lanes])", "clip(value, least, greatest[0])"),
-    "keeps an old bound": ("return biases, shifts, greatest[-1]", "return biases, shifts, greatest[-2]"),
+    "keeps an old bound": ("fine_shifts, greatest[-1]", "fine_shifts, greatest[-2]"),
 }
 
 
