@@ -1,10 +1,10 @@
 """Whole networks on the accelerator: cycles, utilization and what bounds each layer, modelled and in RTL.
 
-    python -m benchmarks.accelerator vgg16_conv resnet20 [--rtl] [--images 2] > accelerator.json
+    python -m benchmarks.accelerator vgg16_conv resnet20 [--rtl] [--images 2] > accelerator.jsonl
 
 Without names all networks are taken. Two machines: `large` is P 7, I = O 16 with two products per multiplier block
 (1,792 multipliers) and 28 bytes per cycle of memory, reads and writes together, as Qiu et al. (FPGA 2016) had on
-the XC7Z045; `small` is P 4, I = O 16 (1,024 multipliers) with 14 bytes per cycle. Prints one JSON object. Trained
+the XC7Z045; `small` is P 4, I = O 16 (1,024 multipliers) with 14 bytes per cycle. Prints one JSON object a line, for each network. Trained
 networks are tuned by the paper's method and run on their test images; the others have random integers, on which
 cycles do not depend. With --rtl the machine's own counters are measured and every output is compared with the
 integer engine; where a network's weights stay on chip the last image finds them there.
@@ -12,7 +12,6 @@ integer engine; where a network's weights stay on chip the last image finds them
 
 import argparse
 import json
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,12 +148,9 @@ def main():
     unknown = [name for name in options.names if name not in WORKS]
     if unknown:
         parser.error(f"there is no network {unknown[0]}: choose from {', '.join(WORKS)}")
-    figures = []
     for name in options.names or WORKS:
-        print(name, file=sys.stderr)
-        figures.append(measure(name, rtl=options.rtl, count=options.images))
-    machines = {name: machine.config.to_json() for name, machine in (("large", LARGE), ("small", SMALL))}
-    print(json.dumps({"clock_mhz": CLOCK_MHZ, "machines": machines, "works": figures}, indent=2))
+        figures = measure(name, rtl=options.rtl, count=options.images)
+        print(json.dumps(figures | {"clock_mhz": CLOCK_MHZ, "config": WORKS[name].config.to_json()}), flush=True)
 
 
 if __name__ == "__main__":
