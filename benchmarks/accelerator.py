@@ -4,10 +4,10 @@
 
 Without names all networks are taken. Two machines: `large` is P 7, I = O 16 with two products per multiplier block
 (1,792 multipliers) and 28 bytes per cycle of memory, reads and writes together, as Qiu et al. (FPGA 2016) had on
-the XC7Z045; `small` is P 4, I = O 16 (1,024 multipliers) with 14 bytes per cycle. Prints one JSON object a line, for each network. Trained
-networks are tuned by the paper's method and run on their test images; the others have random integers, on which
-cycles do not depend. With --rtl the machine's own counters are measured and every output is compared with the
-integer engine; where a network's weights stay on chip the last image finds them there.
+the XC7Z045; `small` is P 4, I = O 16 (1,024 multipliers) with 14 bytes per cycle. Prints a JSON object on a line of
+its own for each network. Trained networks are tuned by the paper's method and run on their test images; the others
+have random integers, on which cycles do not depend. With --rtl the machine's own counters are measured and every
+output is compared with the integer engine; where a network's weights stay on chip the last image finds them there.
 """
 
 import argparse
