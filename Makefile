@@ -11,7 +11,7 @@ demo: $(READY)
 	$(VENV)/bin/quantflow demo
 
 test: $(READY)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
 slow: $(READY)
 	$(VENV)/bin/python -m pytest -m slow
