@@ -36,6 +36,9 @@ def test_build_folder(tmp_path, board):
     manifest = Manifest.read(folder)
     assert manifest == Manifest.of(deployment, board)
     assert json.loads(json.dumps(figures)) == figures
+    predicted = figures.pop("predicted")
+    assert predicted.keys() == manifest.programs.keys() - {"trace"}
+    assert predicted["cold"]["bytes_moved"]["input"] > 0
     assert figures == {
         "board": board.name,
         "config": CONFIG.to_json(),
