@@ -23,9 +23,10 @@ from benchmarks import networks, shapes
 from boards.project import write_project
 from quantflow.compiler import compile_network
 from quantflow.config import Config
-from quantflow.cycles import MemoryTiming, estimate
+from quantflow.cycles import MemoryTiming
 from quantflow.importer import load_network
 from quantflow.lenet import digits
+from quantflow.manifest import Manifest, predicted_figures
 from quantflow.tuner.tune import tune
 from sim.inference import simulate
 
@@ -83,55 +84,37 @@ def measure(name, *, rtl, count):
     """Figures of one work, as a dict for JSON."""
     machine, (quantized, images) = WORKS[name], tuned(name, count)
     deployment = compile_network(quantized, machine.config)
-    program = "warm" if "warm" in deployment.programs else "cold"
+    board = replace(boards.find(boards.DEFAULT), config=machine.config, memory=machine.memory)
+    manifest = Manifest.of(deployment, board)
+    runs = [run for run in ("cold", "warm") if run in deployment.programs]
     figures = {
         "network": name,
         "multipliers": machine.config.multipliers,
         "macs": quantized.network.macs,
-        "instructions": deployment.programs[program].length,
-        "bytes_moved": deployment.programs[program].bytes_moved,
-        "modelled": {run: _figures(estimate(deployment, machine.memory, run), deployment) for run in _runs(deployment)},
+        "instructions": {run: deployment.programs[run].length for run in runs},
+        "modelled": {run: predicted_figures(manifest, run) for run in runs},
     }
+    cycles = {run: values["cycles"] for run, values in figures["modelled"].items()}
     if rtl:
-        figures["rtl"] = _simulated(deployment, quantized, machine, images)
-        cycles = figures["rtl"]["cycles"]
-        figures["model_error"] = {run: figures["modelled"][run]["cycles"] / cycles[run] - 1 for run in cycles}
-    best = figures["rtl"]["cycles"] if rtl else {run: values["cycles"] for run, values in figures["modelled"].items()}
-    last = best.get(program, min(best.values()))
+        figures["rtl"] = _simulated(deployment, quantized, board, images)
+        measured = dict(zip(runs, figures["rtl"].pop("image_cycles"), strict=False))
+        figures["rtl"]["cycles"] = measured
+        figures["model_error"] = {run: cycles[run] / measured[run] - 1 for run in measured}
+        cycles = measured
+    last = cycles.get(runs[-1], min(cycles.values()))
     figures["utilization"] = quantized.network.macs / (last * machine.config.multipliers)
     figures["images_per_second"] = CLOCK_MHZ * 1e6 / last
     return figures
 
 
-def _runs(deployment):
-    return [run for run in ("cold", "warm") if run in deployment.programs]
-
-
-def _figures(result, deployment):
-    multipliers = deployment.config.multipliers
-    layers = [
-        {
-            "name": stage.name,
-            "array_cycles": stage.array_cycles,
-            "cycles": cycles,
-            "utilization": stage.macs / (max(cycles, 1) * multipliers),
-            "idle": idle,
-        }
-        for stage, cycles, idle in zip(deployment.stages, result.stages, result.idle, strict=True)
-    ]
-    return {"cycles": result.cycles, "layers": layers}
-
-
-def _simulated(deployment, quantized, machine, images):
-    board = replace(boards.find(boards.DEFAULT), config=machine.config, memory=machine.memory)
+def _simulated(deployment, quantized, board, images):
     with tempfile.TemporaryDirectory() as folder:
         build = write_project(deployment, quantized, board, Path(folder) / "build")
         result = simulate(Path(folder) / "build", images)
-    runs = ("cold", "warm") if "warm" in deployment.programs else ("cold",)
     return {
         "images": result.images,
         "bit_exact": result.bit_exact,
-        "cycles": dict(zip(runs, result.image_cycles, strict=False)),
+        "image_cycles": result.image_cycles,
         "layers": [{"name": layer.name, "cycles": layer.cycles} for layer in result.layers],
         "verilog_lines": build["verilog_lines"],
         "simulated_cycles_per_second": round(result.simulated_cycles_per_second),

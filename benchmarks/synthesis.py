@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
 import boards
+from benchmarks.accelerator import LARGE
 from boards.board import Resources
 from boards.place_and_route import harness_netlist, place_and_route
 from boards.project import accelerator_verilog
@@ -49,22 +50,7 @@ def _sized(**parameters):
 TARGETS = {
     "ulx3s-85f": _board("ulx3s-85f"),
     "zc706": _board("zc706"),
-    # The machine of the VGG-16 figures: four ports carry 32 bytes per cycle.
-    "xc7z045": Target(
-        config=Config(
-            pixels=7,
-            lanes=16,
-            products_per_dsp=2,
-            requantizers=2,
-            ports=4,
-            activation_depth=12_288,
-            weight_depth=2048,
-            parameter_depth=256,
-        ),
-        family="xilinx-7",
-        part="XC7Z045",
-        available=XC7Z045,
-    ),
+    "xc7z045": Target(config=LARGE.config, family="xilinx-7", part="XC7Z045", available=XC7Z045),
     "xc7z020": Target(
         config=Config(
             pixels=4,

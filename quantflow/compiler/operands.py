@@ -48,14 +48,12 @@ class Operands:
         if role not in self.buffers:
             return Placed(layout=self.placement.layouts[view.map], address=self.placement.addresses[view.map])
         buffer = self.buffers[role]
-        turn, first_block = tile.strip, buffer.first_block
-        if role == "destination":
-            turn = tile.store
-            if self.plan.chunks_outside:
-                first_block = view.first_block + tile.first_block
+        first_block = buffer.first_block
+        if role == "destination" and self.plan.chunks_outside:
+            first_block = view.first_block + tile.first_block
         return Placed(
             layout=buffer.layout,
-            address=buffer.addresses[turn % len(buffer.addresses)],
+            address=buffer.addresses[tile.strip % len(buffer.addresses)],
             first_row=view.first_row + rows_of(self.stage, role, tile.row, tile.rows)[0],
             first_block=first_block,
         )

@@ -13,8 +13,7 @@ class Tile:
     rows: int
     first_block: int
     block_count: int
-    strip: int  # number of the operand strips that it reads: tiles in a row with the same rows share them
-    store: int  # number of the destination buffer that it fills
+    strip: int  # number of the strips that it reads and fills: tiles in a row with the same rows share them
     fills: bool  # whether the destination buffer, or these rows of the map, are complete with it
 
 

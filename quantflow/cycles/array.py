@@ -48,7 +48,7 @@ def first_group_hold(compute, before, pipeline, gap):
 
     `gap` are the cycles from the last step of the one before to its own first step.
     """
-    if compute.partial or before is None or before.partial:
+    if compute.partial or before.partial:
         return 0
     least = pipeline.boundary if compute.operation == before.operation else pipeline.switch
     return max(0, least - (gap + compute_steps(compute) - 1))

@@ -54,7 +54,7 @@ def estimate(deployment, timing, program="cold"):
 
 class _Machine:
     def __init__(self, config, timing, program, stage_count):
-        self.config, self.timing, self.stage_count = config, timing, stage_count
+        self.config, self.timing = config, timing
         self.program = list(zip(program.instructions, program.stages, strict=True))
         self.env = env = simpy.Environment()
         self.bandwidth = Bandwidth(env, timing, config)
