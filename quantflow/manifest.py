@@ -5,12 +5,13 @@
     manifest.json     this
     accelerator.v     the machine, top module `accelerator`
     model.bin         the model region of memory: programs, parameters, weights
+    trace.bin         a program that stores every layer's map, by which simulations find a wrong one
     tuned/            the tuned network, for the integer engine that the outputs are compared with
     summary.txt       the same for people, and the board's constraints and scripts
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from quantflow.compiler.assembly import format_instruction
@@ -22,9 +23,10 @@ from quantflow.isa import Opcode, Unit
 from quantflow.prediction import StagePrediction, predict
 from quantflow.registers import identity
 
-MANIFEST, VERILOG, MODEL, TUNED, SUMMARY = "manifest.json", "accelerator.v", "model.bin", "tuned", "summary.txt"
-FORMAT, VERSION = "quantflow build", 2
-ALIGNMENT = 4096  # bytes; of regions, so that none shares a page with another
+MANIFEST, VERILOG, MODEL, TRACE = "manifest.json", "accelerator.v", "model.bin", "trace.bin"
+TUNED, SUMMARY = "tuned", "summary.txt"
+FORMAT, VERSION = "quantflow build", 3
+ALIGNMENT = 256  # bytes; of regions, so that none shares a beat or a cache line with another
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ class InstructionRecord:
 class ProgramRecord:
     """One program of the model region."""
 
-    offset: int  # byte offset in the model region
+    offset: int  # byte offset from the model region's start; the trace program lies behind all regions
     predicted: tuple[StagePrediction, ...]  # for each stage, on the board's memory
     instructions: tuple[InstructionRecord, ...]
 
@@ -77,6 +79,7 @@ class Manifest:
     output_address: int
     work_address: int  # of the maps that do not stay on chip
     memory_bytes: int  # all four regions
+    trace_output_address: int  # behind them and the trace program, that boards do without: its output region
     programs: dict[str, ProgramRecord]  # cold, trace, and warm where all weights stay on chip
     stages: tuple[StageRecord, ...]
     input: Transfer
@@ -91,15 +94,34 @@ class Manifest:
         return sum(stage.macs for stage in self.stages) // self.batch
 
     @property
+    def simulated_bytes(self):
+        """Bytes of memory with the trace program and what it stores."""
+        return self.trace_output_address + _aligned(self.trace_bytes)
+
+    def regions(self, *, trace=False):
+        """(address, bytes) of each isa.Region, for the trace program or for the others."""
+        output = (self.trace_output_address, self.trace_bytes) if trace else (self.output_address, self.output.bytes)
+        return (
+            (self.model_address, self.input_address - self.model_address),
+            (self.input_address, self.input.bytes),
+            output,
+            (self.work_address, self.memory_bytes - self.work_address),
+        )
+
+    @property
     def trace_bytes(self):
         return max(offset + trace.bytes for offset, trace in zip(self.trace_offsets, self.traces, strict=True))
 
     @classmethod
     def of(cls, deployment, board):
         """The manifest of a Deployment on a board (anything with name, clock_mhz and memory)."""
-        input_address = _aligned(len(deployment.image))
+        input_address = _aligned(len(deployment.model))
         output_address = input_address + _aligned(deployment.input.bytes)
-        work_address = output_address + _aligned(deployment.output_bytes)
+        work_address = output_address + _aligned(deployment.output.bytes)
+        memory_bytes = work_address + _aligned(deployment.work_bytes)
+        trace_output_address = memory_bytes + _aligned(len(deployment.trace_program))
+        programs = {name: _program(deployment, name, board.memory) for name in deployment.programs}
+        programs["trace"] = replace(programs["trace"], offset=memory_bytes)
         return cls(
             board=board.name,
             clock_mhz=board.clock_mhz,
@@ -110,8 +132,9 @@ class Manifest:
             input_address=input_address,
             output_address=output_address,
             work_address=work_address,
-            memory_bytes=work_address + _aligned(deployment.work_bytes),
-            programs={name: _program(deployment, name, board.memory) for name in deployment.programs},
+            memory_bytes=memory_bytes,
+            trace_output_address=trace_output_address,
+            programs=programs,
             stages=tuple(
                 StageRecord(name=stage.name, layers=tuple(stage.layers), macs=int(stage.macs))
                 for stage in deployment.stages

@@ -14,7 +14,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import First, RisingEdge, with_timeout
 
 from quantflow.isa import Unit
-from quantflow.manifest import MODEL
+from quantflow.manifest import MODEL, TRACE
 from quantflow.registers import BUSY, DONE, FAILED, START, Register
 from sim.testbench import LOAD_FILE, STORE_FILE, joined, read_words, stripes, write_words
 
@@ -164,18 +164,18 @@ async def work_off_job(dut):
         return
     for port in range(job["ports"]["ports"]):
         await host.write(Register.PORT_BASE + 4 * port, port * job["ports"]["stride"])
-    await host.load_memory([(job["model_address"], Path(MODEL).read_bytes())])
-    bases = (job["model_address"], job["input_address"], job["output_address"], job["work_address"])
-    for index, (base, end) in enumerate(zip(bases, (*bases[1:], job["memory_bytes"]), strict=True)):
+    (model, _), (input_, _), (results, _), _ = job["regions"]
+    await host.load_memory([(model, Path(MODEL).read_bytes()), (job["trace_address"], Path(TRACE).read_bytes())])
+    for index, (base, size) in enumerate(job["regions"]):
         await host.write(Register.BASE + 4 * index, base)
-        await host.write(Register.REGION_SIZE + 4 * index, end - base)
+        await host.write(Register.REGION_SIZE + 4 * index, size)
     await host.write(Register.INTERRUPT_ENABLE, 1)
     for run in job["runs"]:
         start = run["image"] * job["input_bytes"]
-        await host.load_memory([(job["input_address"], inputs[start : start + job["input_bytes"]])])
+        await host.load_memory([(input_, inputs[start : start + job["input_bytes"]])])
         result = await host.infer(run["program"])
         if result["finished"]:
-            output = await host.store_memory(job["output_address"], run["output_bytes"])
+            output = await host.store_memory(results, run["output_bytes"])
             with open("outputs.bin", "ab") as file:
                 file.write(output)
         _report(result)

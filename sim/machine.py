@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from quantflow.errors import UserError
-from quantflow.manifest import MODEL, VERILOG
+from quantflow.manifest import MODEL, TRACE, VERILOG
 from sim.diagnosis import describe_stop
 from sim.progress import Record, reported
 from sim.simulator import WAVES, build
@@ -48,13 +48,13 @@ class Machine:
         self.waves = waves.inputs(manifest) if waves else None
         try:
             accelerator = (folder / VERILOG).read_text()
-            self.model = (folder / MODEL).read_bytes()
+            self.model, self.trace = ((folder / name).read_bytes() for name in (MODEL, TRACE))
         except OSError as error:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}") from None
         config = manifest.config
         self.memory = memory_inputs(manifest.memory, stalls)
         # Each port's part of the memory begins on a page of its own.
-        self.stride = -(-manifest.memory_bytes // (config.ports * PAGE_BYTES)) * PAGE_BYTES
+        self.stride = -(-manifest.simulated_bytes // (config.ports * PAGE_BYTES)) * PAGE_BYTES
         source = system_source(
             accelerator,
             PORTS=config.ports,
@@ -75,6 +75,7 @@ class Machine:
         sizes = [manifest.trace_bytes if name == "trace" else manifest.output.bytes for name in programs]
         (work / "inputs.bin").write_bytes(b"".join(manifest.input.pack(image).tobytes() for image in integers))
         (work / MODEL).write_bytes(self.model)
+        (work / TRACE).write_bytes(self.trace)
         (work / "job.json").write_text(json.dumps(self._job(programs, sizes)))
         self.waves = None  # no second run writes over them
         results_file = work / "results.jsonl"
@@ -119,11 +120,8 @@ class Machine:
             "memory": self.memory,
             "waves": self.waves,
             "identity": manifest.identity,
-            "model_address": manifest.model_address,
-            "input_address": manifest.input_address,
-            "output_address": manifest.output_address,
-            "work_address": manifest.work_address,
-            "memory_bytes": manifest.memory_bytes,
+            "regions": manifest.regions(trace=programs == ["trace"]),
+            "trace_address": manifest.model_address + manifest.programs["trace"].offset,
             "input_bytes": manifest.input.bytes,
             "runs": runs,
         }

@@ -16,10 +16,10 @@ class LoadUnit(wiring.Component):
     """Performs isa.Load: what it does to the scratchpads is said there.
 
     Requests run ahead of data: while one load's beats arrive, as many of the next ones' as there may
-    be bursts under way are asked for already, so that memory's latency is hidden. One beat per cycle as long as the scratchpad accepts,
-    also from one load to the next. `done` pulses, in the instructions' order, in the cycle after the
-    last word was accepted. After an error (see LoadRequester and LoadSink) the unit wants a reset;
-    beats under way are then nobody's, MemoryReader's `flush` swallows them.
+    be bursts under way are asked for already, so that memory's latency is hidden. One beat per cycle as
+    long as the scratchpad accepts, also from one load to the next. `done` pulses, in the instructions'
+    order, in the cycle after the last word was accepted. After an error (see LoadRequester and LoadSink) the
+    unit wants a reset; beats under way are then nobody's, MemoryReader's `flush` swallows them.
 
     Ports: instructions In(stream of isa.Load's layout); bases In(ArrayLayout(32)), by region;
     requests Out(stream of request_layout); beats In(stream of unsigned(beat_bits)); activation_write

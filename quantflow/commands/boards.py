@@ -29,7 +29,7 @@ def _figures(board):
     return {
         "board": board.name,
         "title": board.title,
-        "part": board.part,
+        "part": board.part.name,
         "clock_mhz": board.clock_mhz,
         "multipliers": board.config.multipliers,
         "config": board.config.to_json(),

@@ -74,6 +74,15 @@ class Deployment:
         return sum(stage.macs for stage in self.stages) // self.batch
 
     @property
-    def output_bytes(self):
-        """Bytes of the output region, large enough for the trace program."""
+    def trace_bytes(self):
+        """Bytes that the trace program writes to the output region."""
         return max(offset + trace.bytes for offset, trace in zip(self.trace_offsets, self.traces, strict=True))
+
+    @property
+    def model(self):
+        """What of the image a board needs: all but the trace program, which is its last part."""
+        return self.image[: self.programs["trace"].offset]
+
+    @property
+    def trace_program(self):
+        return self.image[self.programs["trace"].offset :]

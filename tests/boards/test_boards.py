@@ -1,11 +1,8 @@
 """The boards' own files: findable, consistent, and their machines within the parts' multipliers."""
 
-import re
-
 import pytest
 
 import boards
-from boards.project import constraint_files
 from boards.synthesis import FAMILIES
 from quantflow.errors import UserError
 
@@ -24,18 +21,13 @@ def test_unknown_board():
 
 @pytest.mark.parametrize("board", boards.all_boards(), ids=lambda board: board.name)
 def test_board(board):
-    """One multiplier block a product fits, the scratchpads' bits fit, and no template is left open."""
+    """One multiplier block a product fits, and the scratchpads' bits fit."""
     config, available = board.config, board.resources
-    assert board.family in FAMILIES
+    assert board.part.family in FAMILIES
     assert config.multipliers <= available.dsp
     activations = config.pixels * config.activation_depth * config.lanes * config.activation_bits
     weights = config.weight_depth * config.lanes**2 * config.weight_bits
-    assert activations + weights < 1000 * board.block_ram_kbit * available.block_ram
-    files = constraint_files(board)
-    assert files
-    clock = rf"\b{board.clock_mhz}\b|\b{1000 / board.clock_mhz:.3f}\b"
-    assert any(re.search(clock, text) for text in files.values())
-    assert not any(re.search(r"\$(part|vendor_board|clock_mhz|clock_ns|port_bits)\b", t) for t in files.values())
+    assert activations + weights < 1000 * board.part.block_ram_kbit * available.block_ram
 
 
 def test_exceeding():

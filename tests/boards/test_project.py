@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import boards
-from boards.project import write_project
+from boards.board import Board
+from boards.project import system_files, write_project
 from quantflow import tuned_file
 from quantflow.compiler import compile_network
 from quantflow.config import Config
 from quantflow.errors import UserError
-from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TUNED, VERILOG, Manifest
+from quantflow.manifest import MANIFEST, MODEL, SUMMARY, TRACE, TUNED, VERILOG, Manifest
 from quantflow.registers import identity
 from tests.quantflow.networks import RandomNetwork
 
@@ -48,11 +49,12 @@ def test_build_folder(tmp_path, board):
         "batch": 1,
         "estimated_cycles": manifest.programs["cold"].estimated_cycles,
     }
-    assert (folder / MODEL).read_bytes() == deployment.image.tobytes()
+    assert (folder / MODEL).read_bytes() == deployment.model.tobytes()
+    assert (folder / TRACE).read_bytes() == deployment.trace_program.tobytes()
     assert manifest.identity == identity(CONFIG)
-    assert manifest.input_address >= len(deployment.image)
+    assert manifest.input_address >= len(deployment.model)
     assert manifest.output_address >= manifest.input_address + deployment.input.bytes
-    assert manifest.memory_bytes >= manifest.output_address + deployment.output_bytes
+    assert manifest.memory_bytes >= manifest.output_address + deployment.output.bytes
     loaded = tuned_file.load(folder / TUNED)
     np.testing.assert_array_equal(loaded.layers["conv1"].weight, quantized.layers["conv1"].weight)
     summary = (folder / SUMMARY).read_text()
@@ -60,7 +62,8 @@ def test_build_folder(tmp_path, board):
     for program in deployment.programs.values():
         for label in program.labels:
             assert label in summary
-    for name in board.templates:
+    assert Board.read(folder) == board
+    for name in system_files(board, manifest, deployment.model.tobytes()):
         assert (folder / name).stat().st_size
     assert [path.name for path in folder.parent.iterdir()] == ["build"]
 

@@ -29,8 +29,8 @@ endmodule
 @pytest.mark.slow
 @pytest.mark.parametrize("board", boards.all_boards(), ids=lambda board: board.name)
 def test_board_fits(board):
-    used = synthesize(accelerator_verilog(board.config), board.family)
-    figures = {"board": board.name, "part": board.part, "used": asdict(used), "available": asdict(board.resources)}
+    used = synthesize(accelerator_verilog(board.config), board.part.family)
+    figures = {"board": board.name, "part": board.part.name, "used": asdict(used), "available": asdict(board.resources)}
     print(json.dumps(figures))
     if "QUANTFLOW_SYNTHESIS" in os.environ:
         folder = Path(os.environ["QUANTFLOW_SYNTHESIS"])

@@ -12,7 +12,7 @@ def run(deployment, q_image, program, *, emulator=None, seed=0):
 
     Everything outside of the image and the input holds odd values, so that reading it is seen.
     """
-    regions = (len(deployment.image), deployment.input.bytes, deployment.output_bytes, deployment.work_bytes)
+    regions = (len(deployment.image), deployment.input.bytes, deployment.trace_bytes, deployment.work_bytes)
     bases = tuple(int(end) for end in np.cumsum([0, *(-(-size // ALIGNMENT) * ALIGNMENT for size in regions)]))
     if emulator is None:
         memory = np.random.default_rng(seed).integers(0, 256, bases[-1], dtype=np.uint8)

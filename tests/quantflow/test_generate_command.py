@@ -39,4 +39,4 @@ def test_a_batch_takes_fewer_cycles_per_image(figures_of, capsys):
     manifest = Manifest.read(build)
     assert (one["batch"], three["batch"], manifest.batch) == (1, 3, 3)
     assert 3 * three["estimated_cycles"] >= manifest.programs["cold"].estimated_cycles
-    assert three["estimated_cycles"] < 0.6 * one["estimated_cycles"]
+    assert three["estimated_cycles"] < 0.9 * one["estimated_cycles"]

@@ -8,7 +8,7 @@ from quantflow.compiler import compile_network
 from quantflow.config import Config
 from quantflow.cycles import MemoryTiming
 from quantflow.isa import Region
-from quantflow.manifest import MODEL, TUNED, VERILOG, Manifest
+from quantflow.manifest import MODEL, TRACE, TUNED, VERILOG, Manifest
 from quantflow.registers import Register
 from sim.testbench import with_parameters
 from tests.quantflow.networks import RandomNetwork
@@ -54,6 +54,7 @@ def copying_build(folder, **behaviour):
     (folder / VERILOG).write_text(with_parameters(source, parameters))
     lines = [f"{value:x}\n" for value in (right | behaviour).values()]
     (folder / "behaviour.hex").write_text("".join(lines))
-    (folder / MODEL).write_bytes(deployment.image.tobytes())
+    (folder / MODEL).write_bytes(deployment.model.tobytes())
+    (folder / TRACE).write_bytes(deployment.trace_program.tobytes())
     tuned_file.save(quantized, folder / TUNED)
     return manifest, dequantize(network.images(3), quantized.input)

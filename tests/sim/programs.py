@@ -67,7 +67,7 @@ class Deployed:
         self.config = config
         self.quantized, self.images = network.finish(), network.images(3)
         self.deployment = deployment = compile_network(self.quantized, config)
-        self.sizes = [len(deployment.image), deployment.input.bytes, deployment.output_bytes, deployment.work_bytes]
+        self.sizes = [len(deployment.image), deployment.input.bytes, deployment.trace_bytes, deployment.work_bytes]
         beat = config.beat_bytes
         self.sizes = [math.ceil(size / beat) * beat for size in self.sizes]
         self.bases = [PAGE]  # nothing begins at 0

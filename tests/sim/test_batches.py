@@ -11,7 +11,7 @@ from quantflow import isa
 from quantflow.arithmetic import dequantize
 from quantflow.compiler import compile_network
 from quantflow.config import Config
-from quantflow.manifest import MODEL, Manifest
+from quantflow.manifest import MODEL, TRACE, Manifest
 from quantflow.seal import seal
 from sim.inference import simulate
 from tests.quantflow.networks import RandomNetwork
@@ -52,8 +52,8 @@ def test_every_image_is_right_and_the_last_batch_need_not_be_full(system):
 def test_the_wrong_image_is_named(system):
     """Only the second image's convolution has another bound."""
     deployment, folder, images = system
-    before = (folder / MODEL).read_bytes()
-    model = bytearray(before)
+    before, trace = ((folder / name).read_bytes() for name in (MODEL, TRACE))
+    model = bytearray(before + trace)
     for program in deployment.programs.values():
         for number, label in enumerate(program.labels):
             instruction = program.instructions[number]
@@ -62,10 +62,12 @@ def test_the_wrong_image_is_named(system):
                 data = seal(word, CONFIG, last=number == program.length - 1)
                 start = program.offset + number * len(data)
                 model[start : start + len(data)] = data
-    assert model != before
-    (folder / MODEL).write_bytes(model)
+    assert not model.startswith(before) and not model.endswith(trace)
+    (folder / MODEL).write_bytes(model[: len(before)])
+    (folder / TRACE).write_bytes(model[len(before) :])
     try:
         result = simulate(folder, images, count=BATCH)
     finally:
         (folder / MODEL).write_bytes(before)
+        (folder / TRACE).write_bytes(trace)
     assert result.mismatches == 1 and result.first_mismatch.startswith("image 1: layer pool2, channel ")

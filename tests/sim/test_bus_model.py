@@ -119,7 +119,7 @@ class System:
 
     async def run(self, name, image):
         """One inference that must succeed and be right."""
-        self.put(OUTPUT, bytes([0x55]) * DEPLOYMENT.output_bytes)
+        self.put(OUTPUT, bytes([0x55]) * DEPLOYMENT.trace_bytes)
         await self.start_program(name, image)
         assert await self.end() == (DONE, Error.NONE)
         got = DEPLOYMENT.output.unpack(self.get(OUTPUT, DEPLOYMENT.output.bytes))
