@@ -2,9 +2,10 @@
 
 import io
 import re
+from importlib.resources import files
 
 from quantflow.errors import UserError
-from quantflow.page import MISSING
+from quantflow.page import MISSING, render_page
 
 # Colours that stand for the page's own.
 INK, BAR, MUTED, LINE = "#010101", "#020202", "#030303", "#040404"
@@ -48,6 +49,24 @@ def plot(key, height, draw, width=PLOT_WIDTH):
     for colour, variable in THEME.items():
         svg = svg.replace(colour, variable)
     return svg
+
+
+def picture(svg):
+    """The text of an SVG file of its own that shows what `plot` made, in light and dark.
+
+    Programs that know no CSS variables show the light colours.
+    """
+    size, drawing = re.fullmatch(r'<svg viewBox="0 0 ([\d. ]+)">(.*)</svg>\s*', svg, re.DOTALL).groups()
+    width, height = map(float, size.split())
+    colours = (files("quantflow") / "templates" / "colours.css").read_text()
+    light = dict(re.findall(r"(--\w+): (#\w+);", colours.partition("@media")[0]))
+
+    def with_light(style):
+        fixed = re.findall(r"(fill|stroke): var\((--\w+)\)", style[1])
+        return " ".join([style[0], *(f'{name}="{light[variable]}"' for name, variable in fixed)])
+
+    drawing = re.sub(r'style="([^"]*)"', with_light, drawing)
+    return render_page("picture.svg", width=width, height=height, drawing=drawing)
 
 
 def bar_plot(names, values, labels, title):
