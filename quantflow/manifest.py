@@ -14,14 +14,16 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from quantflow.compiler.assembly import format_instruction
 from quantflow.compiler.transfer import Transfer
 from quantflow.config import Config
-from quantflow.cycles import MemoryTiming
+from quantflow.cycles.memory import MemoryTiming
 from quantflow.errors import UserError
 from quantflow.isa import Opcode, Unit
-from quantflow.prediction import StagePrediction, predict
 from quantflow.registers import identity
+from quantflow.stage_prediction import StagePrediction
 
 MANIFEST, VERILOG, MODEL, TRACE = "manifest.json", "accelerator.v", "model.bin", "trace.bin"
 TUNED, SUMMARY = "tuned", "summary.txt"
@@ -54,6 +56,18 @@ class ProgramRecord:
     def of_unit(self, unit):
         """(index in the program, record) of one unit's instructions, in order."""
         return [(n, record) for n, record in enumerate(self.instructions) if record.unit == unit]
+
+    def stage_cycles(self, retired, end):
+        """Cycles of each stage of a run, from the last retirement of the stage before to its own.
+
+        `retired` are the cycles from the run's start in which the compute instructions retired, `end` the
+        cycles of the whole run: the first stage begins with it and the last ends with it.
+        """
+        ends = [0] * len(self.predicted)
+        for (_, record), cycle in zip(self.of_unit("compute"), retired, strict=True):
+            ends[record.stage] = cycle
+        ends[-1] = end
+        return tuple(after - before for before, after in zip([0, *ends[:-1]], ends, strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +121,13 @@ class Manifest:
             output,
             (self.work_address, self.memory_bytes - self.work_address),
         )
+
+    def runs(self, integers):
+        """Integer images [N, C, H, W] as runs take them: each one, or batches, the last one filled with its last."""
+        if self.batch == 1:
+            return list(integers)
+        filled = np.concatenate([integers, np.repeat(integers[-1:], -len(integers) % self.batch, axis=0)])
+        return list(filled.reshape(-1, self.batch, *integers.shape[1:]))
 
     @property
     def trace_bytes(self):
@@ -222,6 +243,8 @@ def predicted_figures(manifest, name):
 
 
 def _program(deployment, name, timing):
+    from quantflow.prediction import predict  # which reading a manifest, on a board say, does without
+
     program = deployment.programs[name]
     records = tuple(
         InstructionRecord(

@@ -1,37 +1,14 @@
 """What the cycle model says of each stage: its cycles, what they go by, and the bytes that it moves."""
 
-from dataclasses import dataclass, field
-
 from quantflow import isa
 from quantflow.cycles import compute_cycles, compute_steps, estimate
 from quantflow.cycles.array import group_count
 from quantflow.isa import Opcode
+from quantflow.stage_prediction import SHARES, StagePrediction
+
+__all__ = ["PROGRAM", "SHARES", "StagePrediction", "most_bytes_per_cycle", "predict"]
 
 PROGRAM = "program"  # cause of the bytes that fetching instructions moves
-SHARES = ("array", "drain", "memory", "start")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StagePrediction:
-    """Cycles of one stage of a program, from the end of the stage before to its own, and what they go by.
-
-        cycles = array + drain + memory + start
-
-    The first stage begins with the run and the last ends with it. What the load and store units do while the
-    array works counts nowhere but in `bytes_moved`.
-    """
-
-    cycles: int
-    array: int  # the array takes operands
-    drain: int  # it waits for the requantizer, which is still at an earlier group
-    memory: int  # it waits for loads or stores; in the last stage also for results on their way to memory
-    start: int  # it waits for an instruction, or for the pipeline between two of them
-    bytes_moved: dict[str, int] = field(default_factory=dict)  # by cause: weights, parameters, input, ..., PROGRAM
-
-    @property
-    def bound(self):
-        """What most of the stage's cycles go by: one of SHARES."""
-        return max(SHARES, key=lambda share: getattr(self, share))
 
 
 def most_bytes_per_cycle(config, timing):

@@ -16,7 +16,8 @@ from cocotb.triggers import First, RisingEdge, with_timeout
 from quantflow.isa import Unit
 from quantflow.manifest import MODEL, TRACE
 from quantflow.registers import BUSY, DONE, FAILED, START, Register
-from sim.testbench import LOAD_FILE, STORE_FILE, joined, read_words, stripes, write_words
+from quantflow.striping import joined, stripes
+from sim.testbench import LOAD_FILE, STORE_FILE, read_words, write_words
 
 CLOCK_NS = 10
 RESET_CYCLES = 4

@@ -85,7 +85,7 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=N
     integers = quantize(_selected(images, count, manifest), manifest.input.format)
     machine = Machine(folder, manifest, simulator=simulator, waves=waves)
     warm = "warm" if "warm" in manifest.programs else "cold"
-    inputs = _runs(integers, manifest.batch)
+    inputs = manifest.runs(integers)
     programs = ["cold"] + [warm] * (len(inputs) - 1)
     runs = machine.run(inputs, programs, progress)
     outputs = np.stack([manifest.output.unpack(run.output) for run in runs])
@@ -109,14 +109,6 @@ def _selected(images, count, manifest):
     if len(images) < (count or 1):
         raise UserError(f"there are {len(images)} images, fewer than the {count} to simulate")
     return images[:count]
-
-
-def _runs(integers, batch):
-    """Integer images [N, C, H, W] as the runs take them: each one, or batches, the last one filled with its last."""
-    if batch == 1:
-        return list(integers)
-    filled = np.concatenate([integers, np.repeat(integers[-1:], -len(integers) % batch, axis=0)])
-    return list(filled.reshape(-1, batch, *integers.shape[1:]))
 
 
 def _first_wrong_layer(machine, quantized, integers, number, final):

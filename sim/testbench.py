@@ -85,19 +85,3 @@ def read_words(path, width):
     """The bytes of a file that $writememh wrote; comments and addresses are skipped."""
     words = "".join(line for line in path.read_text().split("\n") if line and line[0] not in "/@")
     return np.frombuffer(bytes.fromhex(words), np.uint8).reshape(-1, width)[:, ::-1].tobytes()
-
-
-def stripes(address, data, *, ports, port_bytes, stride):
-    """Where bytes of the machine's memory lie on the bus: a (bus address, bytes) for each port.
-
-    `address` is a multiple of the beat of all ports; the last beat is filled up with zeros. Port k's
-    part of the memory begins at bus address k * stride, as PORT_BASE must say.
-    """
-    data = np.frombuffer(bytes(data), np.uint8)
-    beats = np.pad(data, (0, -len(data) % (ports * port_bytes))).reshape(-1, ports, port_bytes)
-    return [(port * stride + address // ports, beats[:, port].tobytes()) for port in range(ports)]
-
-
-def joined(parts, port_bytes):
-    """Bytes of the machine's memory from the ports' parts of them, the inverse of `stripes`."""
-    return np.stack([np.frombuffer(part, np.uint8).reshape(-1, port_bytes) for part in parts], axis=1).tobytes()

@@ -60,7 +60,7 @@ def read_timelines(path, programs, results, manifest):
             timelines.append(
                 Timeline(
                     cycles=end - start,
-                    stage_cycles=_stage_cycles(program, events, start, end, len(manifest.stages)),
+                    stage_cycles=program.stage_cycles(_computed(events, start), end - start),
                     spans=tuple(_spans(program, events, start)),
                 )
             )
@@ -70,13 +70,9 @@ def read_timelines(path, programs, results, manifest):
     return timelines
 
 
-def _stage_cycles(program, events, start, end, stage_count):
-    ends = [start] * stage_count
-    retired = [cycle for cycle, event in events if RETIRED.get(event) == Unit.COMPUTE]
-    for (_, record), cycle in zip(program.of_unit("compute"), retired, strict=True):
-        ends[record.stage] = cycle
-    ends[-1] = end
-    return tuple(after - before for before, after in zip([start, *ends[:-1]], ends, strict=True))
+def _computed(events, start):
+    """The cycles from the run's start in which compute instructions retired."""
+    return [cycle - start for cycle, event in events if RETIRED.get(event) == Unit.COMPUTE]
 
 
 def _spans(program, events, start):

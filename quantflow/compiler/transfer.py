@@ -7,7 +7,7 @@ import numpy as np
 from quantflow import packing
 from quantflow.arithmetic import Format, quantize
 from quantflow.compiler.layouts import Layout
-from quantflow.compiler.lowering import Fold
+from quantflow.compiler.lowering.folding import Fold
 from quantflow.config import Config
 
 

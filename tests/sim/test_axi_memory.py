@@ -13,8 +13,9 @@ from cocotbext.axi import AxiBus, AxiMaster, AxiResp
 
 from hdl.bus.axi import numbered
 from quantflow.cycles import MemoryTiming
+from quantflow.striping import joined, stripes
 from sim.simulator import build
-from sim.testbench import joined, memory_inputs, memory_source, read_words, stripes, write_words
+from sim.testbench import memory_inputs, memory_source, read_words, write_words
 
 SIZE_BYTES = 1 << 16
 LATENCY = 10

@@ -24,8 +24,8 @@ from quantflow.config import Config
 from quantflow.isa import Compute, Load, Store, Unit
 from quantflow.registers import BUSY, DONE, FAILED, START, STOP, Error, Register, identity
 from quantflow.seal import seal
+from quantflow.striping import joined, stripes
 from sim.bench import run_bench
-from sim.testbench import joined, stripes
 from tests.quantflow.networks import RandomNetwork
 
 SMALL = {"activation_depth": 256, "weight_depth": 256, "parameter_depth": 16, "watchdog_cycles": 1500}

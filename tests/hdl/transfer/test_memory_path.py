@@ -13,8 +13,9 @@ from cocotb.triggers import RisingEdge
 from quantflow import isa, packing
 from quantflow.config import Config
 from quantflow.cycles import MemoryTiming
+from quantflow.striping import joined, stripes
 from sim.simulator import build
-from sim.testbench import joined, memory_inputs, read_words, stripes, write_words
+from sim.testbench import memory_inputs, read_words, write_words
 from tests.hdl.streams import send
 from tests.hdl.transfer.memory_path import MEMORY_INPUTS, TOP, bench_source
 
