@@ -1,0 +1,48 @@
+"""Build folders for the driver's tests: LeNet-5 with real digits, and a small random network, on one machine."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+import boards
+from boards.project import write_project
+from quantflow import integer_engine, lenet
+from quantflow.arithmetic import dequantize, quantize
+from quantflow.compiler import compile_network
+from quantflow.config import Config
+from quantflow.importer import load_network
+from quantflow.tuner.tune import tune
+from tests.quantflow.networks import RandomNetwork
+
+CONFIG = Config(
+    pixels=4, lanes=4, port_bits=32, ports=2, burst_beats=16, activation_depth=1024, weight_depth=4096,
+    parameter_depth=128, watchdog_cycles=2000,
+)  # fmt: skip
+IMAGES = "images.npz"  # in a build folder: x, float images; expected, the integer engine's outputs; y, labels
+BOARD = replace(boards.find(boards.DEFAULT), config=CONFIG)
+
+
+def lenet_build(folder, count):
+    """LeNet-5, with the first `count` of the demonstration's digits."""
+    (calibration, _), (x, y) = lenet.demo_images()
+    return _build(folder, tuned_lenet(), x[:count], y[:count])
+
+
+@cache
+def tuned_lenet():
+    return tune(load_network(lenet.model_path()), lenet.demo_images()[0][0])
+
+
+def small_build(folder, count, batch=1):
+    """A small network that has every kind of instruction, with random images; `batch` of them in a run."""
+    network = RandomNetwork(5, (2, 9, 8)).convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((2, 2)).dense(7, relu=False)
+    quantized = network.finish()
+    return _build(folder, quantized, dequantize(network.images(count), quantized.input), np.zeros(count), batch)
+
+
+def _build(folder, quantized, x, y, batch=1):
+    write_project(compile_network(quantized, CONFIG, batch), quantized, BOARD, folder)
+    expected = integer_engine.run_integers(quantized, quantize(x, quantized.input))
+    np.savez(folder / IMAGES, x=x, y=y, expected=expected[quantized.network.layers[-1].name])
+    return folder
