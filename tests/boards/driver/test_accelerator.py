@@ -1,20 +1,22 @@
 """The driver on the machine in simulation, over an AXI4-Lite master and AXI4 memory of an independent bus model."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cocotb
 import numpy as np
 import pytest
-from cocotb.task import bridge
-from cocotb.triggers import ClockCycles
+from cocotb.task import bridge, resume
 
 from boards.driver import Accelerator, MachineError
+from quantflow import isa
+from quantflow.arithmetic import quantize
 from quantflow.errors import UserError
-from quantflow.manifest import VERILOG, Manifest
-from quantflow.registers import BUSY, START, Error, Register
+from quantflow.manifest import MODEL, VERILOG, Manifest
+from quantflow.registers import BUSY, Error, Register
 from sim.simulator import build
-from tests.boards.driver.builds import IMAGES, lenet_build, small_build
+from tests.boards.driver.builds import CONFIG, IMAGES, lenet_build, small_build
 from tests.boards.driver.simulated import SimulatedLink
 
 FOLDER = Path(os.environ.get("BUILDS", "."))
@@ -56,10 +58,80 @@ async def digits_are_recognized(dut):
     assert bench.link.waits <= len(bench.x), "the driver sleeps until the interrupt"
 
 
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def batches_are_filled_and_cut(dut):
+    """Three images on a machine whose runs are of two: the last run's second image counts for nothing."""
+    bench = Bench(dut, "batch")
+
+    def work():
+        seen = []
+        outputs = bench.open().run(bench.x, lambda *progress: seen.append(progress))
+        np.testing.assert_array_equal(outputs, bench.expected)
+        assert seen == [(1, 2), (2, 2)]
+
+    await bench.begin(work)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def errors_are_named_and_the_next_run_is_right(dut):
+    """A damaged program, a run that takes too long, a host that went away, and images of another shape."""
+    bench = Bench(dut, "small")
+
+    def work():
+        accelerator, manifest = bench.open(), bench.manifest
+        np.testing.assert_array_equal(accelerator.run(bench.x[:2]), bench.expected[:2])
+
+        # A bit of the second of the warm program's instructions flips in memory.
+        warm, model = manifest.programs["warm"], (bench.folder / MODEL).read_bytes()
+        words = isa.instruction_bits(CONFIG) // 8
+        place = warm.offset + words
+        damaged = bytes([model[place] ^ 1]) + model[place + 1 : place + words]
+        accelerator.write_memory(manifest.model_address + place, damaged)
+        with pytest.raises(MachineError, match="warm program: the machine stopped with damaged program") as stop:
+            accelerator.run(bench.x[:1])
+        assert stop.value.error == Error.DAMAGED_PROGRAM
+        assert warm.instructions[1].label in str(stop.value)
+        np.testing.assert_array_equal(accelerator.run(bench.x[:1]), bench.expected[:1])
+        assert accelerator.program == "cold", "what an interrupted run left on the chip is not relied on"
+
+        hasty = bench.open(timeout=1e-6)
+        with pytest.raises(MachineError, match="cold program: not done after 1e-06 s and stopped; load is at") as late:
+            hasty.run(bench.x)
+        assert late.value.error is None and not bench.link.read_register(Register.STATUS) & BUSY
+
+        accelerator.write_image(manifest.input.pack(quantize(bench.x[0], manifest.input.format)).tobytes())
+        accelerator.start()
+        assert bench.link.read_register(Register.STATUS) & BUSY
+        accelerator = bench.open()
+        np.testing.assert_array_equal(accelerator.run(bench.x), bench.expected)
+        with pytest.raises(UserError, match=r"takes images \[N, 2, 9, 8\], not \[2, 9, 8\]"):
+            accelerator.run(bench.x[0])
+
+    await bench.begin(work)
+
+
+@cocotb.test(timeout_time=2, timeout_unit="ms")
+async def another_machine_and_a_reset_are_noticed(dut):
+    bench = Bench(dut, "small")
+
+    def work():
+        other = replace(bench.manifest, identity=1)
+        with pytest.raises(UserError, match="identity 0x[0-9a-f]{8} and not 0x00000001: load the bitstream"):
+            Accelerator(bench.link, other, b"")
+        accelerator = bench.open()
+        accelerator.start()
+        resume(bench.link.reset)()
+        with pytest.raises(MachineError, match="neither busy nor done: it was reset"):
+            accelerator.wait()
+
+    await bench.begin(work)
+
+
 def test_in_simulation(tmp_path_factory):
     folder = tmp_path_factory.mktemp("builds")
     small_build(folder / "small", 3)
-    lenet_build(folder / "lenet", 3)
+    small_build(folder / "batch", 3, batch=2)
+    lenet_build(folder / "lenet", 2)
     verilog = (folder / "lenet" / VERILOG).read_text()
     built = build(verilog, top="accelerator", closed=True)
     built.run(__name__, folder=folder / "run", environment={"BUILDS": str(folder)})
