@@ -3,7 +3,7 @@
 import importlib.util
 
 from quantflow.errors import UserError
-from quantflow.wording import change, count, decibels, fractional_lengths, percent, points, sqnr, width
+from quantflow.wording import change, count, decibels, fractional_lengths, percent, points, significant, sqnr, width
 
 FILTERS = {
     "change": change,
@@ -12,6 +12,7 @@ FILTERS = {
     "lengths": fractional_lengths,
     "percent": percent,
     "points": points,
+    "significant": significant,
     "sqnr": sqnr,
     "width": width,
 }
@@ -27,7 +28,7 @@ def check_installed():
 
 
 def render_page(template, **values):
-    """The page as text. Raises UserError where the extra `report` is missing."""
+    """The page as text. Raises UserError where the extra `report` is missing, KeyError where a value is."""
     try:
         import jinja2
     except ImportError:
@@ -40,4 +41,7 @@ def render_page(template, **values):
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    return environment.get_template(template).render(**values)
+    try:
+        return environment.get_template(template).render(**values)
+    except jinja2.UndefinedError as error:
+        raise KeyError(str(error)) from None

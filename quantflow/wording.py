@@ -6,6 +6,11 @@ def count(number):
     return "" if number is None else f"{round(number):,}"
 
 
+def significant(number):
+    """A figure of any size: 11162.4 as "11,162", 64.583 as "64.58"; nothing where there is no figure."""
+    return "" if number is None else count(number) if abs(number) >= 1000 else f"{number:.4g}"
+
+
 def percent(fraction, digits=2):
     """0.98765 as "98.77 %"; nothing where there is no figure."""
     return "" if fraction is None else f"{100 * fraction:.{digits}f} %"

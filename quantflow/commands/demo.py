@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from quantflow import lenet, tuned_file
-from quantflow.commands.console import JsonOption, add_row, console, examples, table, write_json, write_text
+from quantflow.commands.console import JsonOption, add_row, console, examples, table, write_json
 from quantflow.commands.generate import generate
+from quantflow.commands.report import write_report
 from quantflow.commands.simulate import simulate
 from quantflow.commands.tuning import tune_and_evaluate
 from quantflow.datasets import Dataset
 from quantflow.errors import UserError
 from quantflow.importer import load_network
-from quantflow.report import render
 from quantflow.wording import count, fractional_lengths, percent
 
 NAME = "demo"
@@ -38,7 +38,7 @@ def run(
     build = generate(tuned_file.load(output / "tuned"), board or boards.DEFAULT, output / "build")
     result = simulate(output / "build", scored.images[:images])
     figures = {"tuning": tuning, "build": build, "simulation": result.to_json()}
-    write_text(output / "report.html", render(name="LeNet-5", **figures))
+    write_report(output / "report.html", "LeNet-5", figures)
     write_json(output / "figures.json", figures)
     write_json(json, figures)
     _show(figures)

@@ -37,6 +37,7 @@ def cycles_plot(stages):
         axes.set_yticks(rows, [shortened(stage["name"]) for stage in stages], color=INK)
         axes.set_ylim(len(stages) - 0.5, -0.5)
         axes.set_xlim(0, 1.3 * max([1, *measured, *left]))
+        axes.xaxis.set_major_formatter(lambda value, _: count(value))
         axes.set_xlabel("cycles; the lower bars are predicted", color=MUTED)
         bare(axes)
         axes.tick_params(axis="y", length=0)

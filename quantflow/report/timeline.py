@@ -1,6 +1,7 @@
 """The timeline of a simulated run: which unit worked on which layer, and when."""
 
 from quantflow.plotting import INK, MUTED, SERIES, THEME, bare, plot
+from quantflow.wording import count
 
 UNITS = ("load", "compute", "store")
 HEIGHT = 1.5  # inches
@@ -24,6 +25,7 @@ def timeline_plot(program, timeline):
         axes.set_yticks(range(len(UNITS)), UNITS, color=INK)
         axes.set_ylim(len(UNITS) - 0.5, -0.5)
         axes.set_xlim(0, timeline["cycles"])
+        axes.xaxis.set_major_formatter(lambda value, _: count(value))
         axes.set_xlabel("cycles from the start of the run", color=MUTED)
         bare(axes)
         axes.tick_params(axis="y", length=0)
