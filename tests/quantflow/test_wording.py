@@ -5,6 +5,8 @@ from quantflow import wording
 
 def test_figures():
     assert wording.count(12345.4) == "12,345" and wording.count(None) == ""
+    assert wording.significant(11162.4) == "11,162" and wording.significant(64.583) == "64.58"
+    assert wording.significant(0) == "0" and wording.significant(999.96) == "1000" and wording.significant(None) == ""
     assert wording.percent(0.98765) == "98.77 %" and wording.percent(None) == ""
     assert wording.decibels(-30.761) == "-30.8 dB" and wording.decibels(None) == ""
 
