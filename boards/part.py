@@ -33,6 +33,8 @@ class Part:
         return cls(**{**values, "resources": resources, "options": tuple(values["options"])})
 
 
+# Counts are those of the vendors' overviews: Xilinx DS190, Lattice FPGA-DS-02012 (ECP5) and FPGA-DS-02008 (iCE40
+# UltraPlus), Gowin DS226 (GW2AR). Options of parts without an open flow are empty.
 XC7Z020 = Part(
     name="xc7z020clg400-1",
     family="xilinx-7",
@@ -51,4 +53,19 @@ LFE5U_85F = Part(
     resources=Resources(lut=83_640, ff=83_640, dsp=156, block_ram=208),
     block_ram_kbit=18,
     options=("--85k", "--package", "CABGA381", "--speed", "6"),
+)
+ICE40UP5K = Part(
+    name="iCE40UP5K-SG48",
+    family="ice40",
+    # Beside them four single-port RAMs of 256 kbit, which no tool counts or fills as block RAM.
+    resources=Resources(lut=5_280, ff=5_280, dsp=8, block_ram=30),
+    block_ram_kbit=4,
+    options=("--up5k", "--package", "sg48"),
+)
+GW2AR_18 = Part(
+    name="GW2AR-LV18QN88C8/I7",
+    family="gowin",
+    resources=Resources(lut=20_736, ff=15_552, dsp=48, block_ram=46),
+    block_ram_kbit=18,
+    options=("--device", "GW2AR-LV18QN88C8/I7", "--vopt", "family=GW2A-18C"),
 )

@@ -4,7 +4,7 @@ Each kind is a record of facts, with the memory's timing that follows from them;
 the files that it needs by its type.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from quantflow.cycles import MemoryTiming
 
@@ -20,6 +20,11 @@ class ProcessingSystem:
     ports: int = 4  # high-performance AXI3 ports, S_AXI_HP0 and up
     port_bits: int = 64  # of one of them
     dram_mb_s: int  # that the board's DRAM moves at most: bytes of its bus times transfers a second
+    # of the vendor's IP processing_system7, for the case that its board files are not installed: crystal, DRAM
+    settings: dict[str, str] = field(default_factory=dict)
+
+    memory_name = "DDR3"
+    link = "ARM cores"
 
     def timing(self, config, clock_mhz):
         """The MemoryTiming of a machine of this configuration and clock."""
@@ -31,14 +36,18 @@ class OnChip:
     """Memory in block RAM, a host at the end of a serial line, a PLL behind the board's oscillator.
 
     `pins` name the package's pins of the ports of the design: clock, rx (into the FPGA), tx and, where the board has
-    them, reset (a button, see `reset_active_low`), led_busy and led_error.
+    them, reset (a button, see `reset_active_low`), led_busy and led_error (see `led_active_low`).
     """
 
     oscillator_mhz: float
     pins: dict[str, str]
     io_standard: str = "LVCMOS33"
     reset_active_low: bool = False
+    led_active_low: bool = False
     baud: int = 1_000_000  # 8 data bits, no parity, 1 stop bit
+
+    memory_name = "block RAM"
+    link = "serial"
 
     def timing(self, config, clock_mhz):
         """The MemoryTiming of block RAM: a beat a cycle."""
@@ -51,6 +60,9 @@ class LiteX:
 
     platform: str  # of litex-boards: the name of the module that describes the board
     dram_mb_s: int  # that its DRAM moves at most
+
+    memory_name = "DRAM"
+    link = "LiteX"
 
     def timing(self, config, clock_mhz):
         """The MemoryTiming of a machine of this configuration and clock."""

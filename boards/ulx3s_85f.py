@@ -17,9 +17,9 @@ BOARD = Board(
         weight_depth=1024,
         parameter_depth=64,
     ),
+    # Pins as in amaranth-boards' `ulx3s`: the 25 MHz oscillator, the FTDI chip, button "fire 1", the outer LEDs.
     system=OnChip(
         oscillator_mhz=25,
         pins={"clock": "G2", "rx": "M1", "tx": "L4", "reset": "R1", "led_busy": "B2", "led_error": "H3"},
-        io_standard="LVCMOS33",
     ),
 )

@@ -1,37 +1,83 @@
 """`quantflow boards`: the boards that a build can be made for."""
 
+from typing import Annotated
+
+import typer
+
 from quantflow.commands.console import JsonOption, add_row, console, examples, table, write_json
+from quantflow.wording import count
 
 NAME = "boards"
-EXAMPLES = examples("quantflow boards", "quantflow boards --json boards.json")
+TITLE = "Where nothing else is asked for: clock, memory, machine; and the part's resources"
+EXAMPLES = examples(
+    "quantflow boards",
+    "quantflow boards --json boards.json",
+    "quantflow boards --source ulx3s-85f > my_board.py",
+    "quantflow generate tuned/ --board ./my_board.py -o build/",
+)
 
 
-def run(json: JsonOption = None):
-    """List the known boards and the machine chosen for each."""
+def run(
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Print a board's file instead, to begin one of your own with."),
+    ] = None,
+    json: JsonOption = None,
+):
+    """List the known boards, and the machine that each gets where nothing else is asked for.
+
+    A board of your own is a Python file that defines BOARD; name its path wherever a board is asked for.
+    """
     import boards
 
-    rows = table("board", "<device", "clock", "multipliers", "port")
-    for board in boards.all_boards():
-        config, resources = board.config, board.resources
-        add_row(
-            rows,
-            board.name,
-            board.title,
-            f"{board.clock_mhz} MHz",
-            f"{config.pixels} × {config.lanes} × {config.lanes} of {resources.dsp}",
-            f"{config.port_bits} bits",
-        )
+    if source is not None:
+        print(boards.source(source), end="")  # as it is: no colours, no line breaks of the console's
+        return
+    figures = [_figures(board) for board in boards.all_boards()]
+    _show(figures)
+    write_json(json, {"boards": figures})
+
+
+def _show(figures):
+    """Print what stands around the accelerator, and below it the machine and the part that it is in."""
+    rows = table("board", "<device", "<host", "<bitstream")
+    for each in figures:
+        tools = "open tools" if each["open_tools"] else "Vivado"
+        add_row(rows, each["board"], each["title"], each["link"], tools)
     console.print(rows)
-    write_json(json, {"boards": [_figures(board) for board in boards.all_boards()]})
+    rows = table("board", "clock", "<memory", "multipliers", "in DSPs", "LUTs", "block RAM", title=TITLE)
+    for each in figures:
+        resources = each["resources"]
+        dsps = f"{count(each['multiplier_blocks'])} of {count(resources['dsp'])}"
+        block_ram = f"{resources['block_ram']} × {each['block_ram_kbit']} kbit"
+        memory = f"{each['memory']['name']}, {count(each['memory']['mb_per_second'])} MB/s"
+        machine = (f"{each['clock_mhz']} MHz", memory, count(each["multipliers"]), dsps)
+        add_row(rows, each["board"], *machine, count(resources["lut"]), block_ram)
+    console.print()
+    console.print(rows)
 
 
 def _figures(board):
+    config, memory = board.config, board.memory
+    bytes_per_cycle = memory.bytes_per_cycle or config.beat_bytes
     return {
         "board": board.name,
         "title": board.title,
         "part": board.part.name,
+        "family": board.part.family,
         "clock_mhz": board.clock_mhz,
-        "multipliers": board.config.multipliers,
-        "config": board.config.to_json(),
+        "memory": {
+            "name": board.system.memory_name,
+            "latency_cycles": memory.latency,
+            "bytes_per_cycle": bytes_per_cycle,
+            "mb_per_second": round(bytes_per_cycle * board.clock_mhz),
+        },
+        "link": board.system.link,
+        "multipliers": config.multipliers,
+        "multiplier_blocks": config.multipliers // config.products_per_dsp,
+        "config": config.to_json(),
         "resources": vars(board.resources),
+        "block_ram_kbit": board.part.block_ram_kbit,
+        "open_tools": bool(board.part.options),
+        "note": board.note,
     }

@@ -1,0 +1,34 @@
+"""1BitSquared iCEBreaker with a Lattice iCE40UP5K, the smallest part here; its tools are free software."""
+
+from boards.board import Board, OnChip
+from boards.part import ICE40UP5K
+from quantflow.config import Config
+
+BOARD = Board(
+    name="icebreaker",
+    title="1BitSquared iCEBreaker (Lattice iCE40UP5K)",
+    part=ICE40UP5K,
+    clock_mhz=12,
+    config=Config(
+        pixels=1,
+        lanes=2,
+        port_bits=32,
+        accumulator_bits=24,
+        activation_depth=512,
+        weight_depth=256,
+        parameter_depth=32,
+        queue_depth=1,
+        burst_beats=16,
+        outstanding_bursts=1,
+        extent_bits=6,
+        phase_bits=1,
+        watchdog_cycles=1 << 12,
+    ),
+    # Pins as in amaranth-boards' `icebreaker`: the 12 MHz oscillator, the FTDI chip, the user's button, both LEDs.
+    system=OnChip(
+        oscillator_mhz=12,
+        pins={"clock": "35", "rx": "6", "tx": "9", "reset": "10", "led_busy": "37", "led_error": "11"},
+        reset_active_low=True,
+        led_active_low=True,
+    ),
+)
