@@ -19,22 +19,30 @@ AXI_PORTS = {"memory_read": "m_axi_", "memory_write": "m_axi_", "control": "s_ax
 _TRACES = ("retired", "waiting", "busy")
 
 
+def accelerator_ports(config):
+    """The members of its signature."""
+    return {
+        "memory_read": Out(read_signature(config)).array(config.ports),
+        "memory_write": Out(write_signature(config)).array(config.ports),
+        "control": In(lite_signature(CONTROL_ADDRESS_BITS)),
+        "interrupt": Out(1),
+        "busy": Out(1),
+        "failed": Out(1),
+        **{f"trace_{unit.name.lower()}_{trace}": Out(1) for trace in _TRACES for unit in Unit},
+    }
+
+
 class Accelerator(wiring.Component):
     """AXI4 masters, ganged, for programs, weights and feature maps; one AXI4-Lite slave to run it.
 
-    Registers and error codes are in `quantflow/registers.py`. The `trace_*` outputs say for each
-    unit when it retires an instruction, lacks a token, or is busy; a board leaves them open.
+    Registers and error codes are in `quantflow/registers.py`; `busy` and `failed` are bits of STATUS, for a board's
+    lamps. The `trace_*` outputs say for each unit when it retires an instruction, lacks a token, or is busy; a board
+    leaves them open.
     """
 
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "memory_read": Out(read_signature(config)).array(config.ports),
-            "memory_write": Out(write_signature(config)).array(config.ports),
-            "control": In(lite_signature(CONTROL_ADDRESS_BITS)),
-            "interrupt": Out(1),
-            **{f"trace_{unit.name.lower()}_{trace}": Out(1) for trace in _TRACES for unit in Unit},
-        })
+        super().__init__(accelerator_ports(config))
 
     def elaborate(self, platform):
         m = Module()
@@ -68,6 +76,8 @@ class Accelerator(wiring.Component):
             control.finished.eq(engine.finished & reader.idle & writer.idle),
             control.memory_idle.eq(reader.idle & writer.idle),
             self.interrupt.eq(control.interrupt),
+            self.busy.eq(control.busy),
+            self.failed.eq(control.failed),
         ]
         self._events(m, control, engine, reader, writer)
         self._errors(m, control, engine, reader, writer)

@@ -13,9 +13,7 @@ from hdl.control.watchdog import Watchdog
 from quantflow.registers import BASE_REGISTERS, Error
 
 # Errors that other units report; the rest arise here.
-UNIT_ERRORS = tuple(
-    error.name.lower() for error in Error if error not in (Error.NONE, Error.WATCHDOG, Error.STOPPED)
-)
+UNIT_ERRORS = tuple(error.name.lower() for error in Error if error not in (Error.NONE, Error.WATCHDOG, Error.STOPPED))
 
 
 class Control(wiring.Component):
@@ -33,7 +31,7 @@ class Control(wiring.Component):
     tokens and units; flush Out(1), for the memory ports; finished In(1): nothing is left to do
     anywhere; memory_idle In(1): the memory ports owe nothing; errors In(a bit for each of
     UNIT_ERRORS); events In(a bit for each of EVENTS, high in cycles that count); progress In(1);
-    interrupt Out(1), a level.
+    interrupt Out(1), a level; busy, failed Out(1): the STATUS register's bits.
     """
 
     def __init__(self, config):
@@ -54,6 +52,8 @@ class Control(wiring.Component):
             "events": In(data.StructLayout({name: 1 for name in EVENTS})),
             "progress": In(1),
             "interrupt": Out(1),
+            "busy": Out(1),
+            "failed": Out(1),
         })
 
     def elaborate(self, platform):
@@ -96,6 +96,8 @@ class Control(wiring.Component):
             self.port_bases.eq(registers.port_bases),
             self.clear.eq(sequencer.clear),
             self.flush.eq(sequencer.flush),
+            self.busy.eq(sequencer.busy),
+            self.failed.eq(sequencer.failed),
             self.interrupt.eq(registers.interrupt_enable & (sequencer.done | sequencer.failed)),
         ]
         return m

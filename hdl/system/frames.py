@@ -1,0 +1,28 @@
+"""The serial link's frames as both directions know them: see docs/serial_link.md."""
+
+from amaranth.lib import data, enum
+from amaranth.lib.crc.catalog import CRC32_ETHERNET
+
+WORD_BYTES = 4
+WORD_BITS = 8 * WORD_BYTES
+REQUEST_START, REPLY_START = 0x51, 0xA1
+MOST_WORDS = 64
+COUNT_BITS = 8
+SILENCE_BITS = 32 * 10  # bit times of silence after which a frame may begin again
+REGISTERS_BIT = 31  # of an address: registers instead of memory
+CRC = CRC32_ETHERNET(data_width=8)
+
+
+class Command(enum.Enum, shape=8):
+    READ = 1
+    WRITE = 2
+
+
+class Status(enum.Enum, shape=8):
+    DONE = 0
+    REFUSED = 1
+
+
+# As it lies in a frame behind the first byte.
+REQUEST = data.StructLayout({"sequence": 8, "command": 8, "count": COUNT_BITS, "address": 32})
+REPLY = data.StructLayout({"sequence": 8, "status": 8, "count": COUNT_BITS})

@@ -1,0 +1,97 @@
+"""RAM of any number of words, from banks whose numbers of words are powers of two."""
+
+from pathlib import Path
+
+from amaranth import ClockSignal, Instance, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+COLUMN_BITS = 32  # each with its own write enable: what a host writes at once
+LEAST_WORDS = 512  # of a bank: one block RAM of 16 Kbit for each column
+LARGE_WORDS = 16384  # of a bank of iCE40's large RAM
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("storage_bank.v", "storage_single.v"))
+
+
+def bank_sizes(words, least=LEAST_WORDS):
+    """Words of each bank, falling powers of two, that together are `words` rounded up to a multiple of `least`.
+
+    A bank that is as deep as a power of two takes exactly the block RAMs that its bits need, few bits wide and all
+    of its depth deep, so that the only multiplexer is that of the banks.
+    """
+    units = -(-words // least)
+    return [least << bit for bit in reversed(range(units.bit_length())) if units >> bit & 1]
+
+
+def write_port(address_bits, width):
+    """`enables` has a bit for each column."""
+    return data.StructLayout({"enables": width // COLUMN_BITS, "address": address_bits, "data": width})
+
+
+class Storage(wiring.Component):
+    """RAM with one read port and one write port.
+
+        read_data = words[read_address], a cycle later;  words[write.address] = write.data, column by column
+
+    A read in the cycle of a write to the same word gives either of the two. With `single_port`, of iCE40's large
+    RAM, nothing is read in a cycle that writes. Addresses beyond `words` must not be used.
+
+    `files` name the contents at power-up of each bank of `bank_sizes`, for $readmemh; there are none where it is empty.
+
+    Ports: read_address In; read_data Out(width); write In(write_port).
+    """
+
+    latency = 1  # cycles from an address to its data
+
+    def __init__(self, words, width, *, files=(), single_port=False):
+        self.width, self.single_port = width, single_port
+        self.sizes = bank_sizes(words, LARGE_WORDS if single_port else LEAST_WORDS)
+        if files and (single_port or len(files) != len(self.sizes)):
+            raise ValueError(f"contents are one file for each of {len(self.sizes)} block RAM banks, not {len(files)}")
+        self.files = files
+        self.address_bits = ceil_log2(sum(self.sizes))
+        super().__init__({
+            "read_address": In(self.address_bits),
+            "read_data": Out(width),
+            "write": In(write_port(self.address_bits, width)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        first, chosen = 0, 0
+        for number, size in enumerate(self.sizes):
+            read_data, read_last = Signal(self.width, name=f"bank_{number}"), Signal(name=f"read_last_{number}")
+            inside = exact_log2(size)
+            # A bank begins at a multiple of its size, because those before it are larger.
+            reads = self.read_address[inside:] == first >> inside
+            m.submodules[f"bank_{number}"] = self._bank(m, number, size, first, read_data)
+            m.d.sync += read_last.eq(reads)
+            chosen = chosen | Mux(read_last, read_data, 0) if len(self.sizes) > 1 else read_data
+            first += size
+        m.d.comb += self.read_data.eq(chosen)
+        return m
+
+    def _bank(self, m, number, size, first, read_data):
+        inside, columns = exact_log2(size), self.width // COLUMN_BITS
+        enables = Signal(columns, name=f"enables_{number}")
+        writes = self.write.address[inside:] == first >> inside
+        m.d.comb += enables.eq(Mux(writes, self.write.enables, 0))
+        ports = {
+            "i_clk": ClockSignal(),
+            "o_read_data": read_data,
+            "i_write_data": self.write.data,
+            "i_write_enable": enables,
+            "p_WORDS": size,
+            "p_ADDRESS_BITS": inside,
+            "p_COLUMNS": columns,
+        }
+        if self.single_port:
+            address = Mux(self.write.enables.any(), self.write.address, self.read_address)
+            return Instance("storage_single", i_address=address[:inside], **ports)
+        return Instance(
+            "storage_bank",
+            i_read_address=self.read_address[:inside],
+            i_write_address=self.write.address[:inside],
+            p_FILE=self.files[number] if self.files else "",
+            **ports,
+        )
