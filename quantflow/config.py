@@ -41,6 +41,7 @@ class Config:
     extent_bits: int = 10  # rows, columns, channel blocks and kernel sizes are below 2**extent_bits
     phase_bits: int = 3  # a scratchpad layout has below 2**phase_bits column phases
     watchdog_cycles: int = 1 << 16  # cycles without progress before the machine stops itself
+    profile_depth: int = 256  # compute instructions of a run whose retirements are recorded; 0: none are
 
     def __post_init__(self):
         positive = ("pixels", "activation_depth", "weight_depth", "parameter_depth", "queue_depth")
@@ -62,6 +63,7 @@ class Config:
                 f"not {self.beat_bits}"
             )
         self._check("burst_beats", self.burst_beats in (16, 32, 64, 128, 256), "16, 32, 64, 128 or 256")
+        self._check("profile_depth", self.profile_depth == 0 or self.profile_depth >= 2, "0 or at least 2")
         self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
         self._check("phase_bits", 1 <= self.phase_bits <= 4, "1 to 4")
 

@@ -43,7 +43,11 @@ class Register(IntEnum):
     READ_BEATS = 0x78
     WRITE_BEATS = 0x7C
     COMPUTE_STEPS = 0x80  # cycles in which the array or the vector unit took operands
+    PROFILE_INDEX = 0x84  # write: n, below config.profile_depth (reads 0)
+    PROFILE_CYCLES = 0x88  # CYCLES when the run's n-th compute instruction, from 0, retired; of an earlier run beyond
 
+
+COUNTERS = tuple(register for register in Register if Register.CYCLES <= register <= Register.COMPUTE_STEPS)
 
 START, STOP = 1, 2
 BUSY, DONE, FAILED = 1, 2, 4

@@ -15,14 +15,13 @@ from cocotb.triggers import First, RisingEdge, with_timeout
 
 from quantflow.isa import Unit
 from quantflow.manifest import MODEL, TRACE
-from quantflow.registers import BUSY, DONE, FAILED, START, Register
+from quantflow.registers import BUSY, COUNTERS, DONE, FAILED, START, Register
 from quantflow.striping import joined, stripes
 from sim.testbench import LOAD_FILE, STORE_FILE, read_words, write_words
 
 CLOCK_NS = 10
 RESET_CYCLES = 4
 ACCESS_TIMEOUT_NS = 1000 * CLOCK_NS  # the control port answers within a few cycles, or never
-COUNTERS = [register for register in Register if register >= Register.CYCLES]
 
 
 class Host:

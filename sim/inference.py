@@ -11,7 +11,7 @@ from quantflow.datasets import check_images
 from quantflow.errors import UserError
 from quantflow.manifest import TUNED, Manifest
 from quantflow.prediction import SHARES, most_bytes_per_cycle
-from quantflow.registers import Register
+from quantflow.registers import COUNTERS
 from sim.diagnosis import describe_difference
 from sim.machine import Machine
 from sim.timeline import Timeline
@@ -141,7 +141,7 @@ def _result(manifest, programs, runs, outputs, mismatches, first_mismatch):
     )
     simulated = sum(run.result["simulated_cycles"] for run in runs)
     seconds = sum(run.result["seconds"] for run in runs)
-    counters = [register.name.lower() for register in Register if register >= Register.CYCLES]
+    counters = [register.name.lower() for register in COUNTERS]
     return SimulationResult(
         images=len(outputs),
         mismatches=mismatches,

@@ -7,10 +7,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.bus.axi import ADDRESS_BITS, LITE_DATA_BITS, lite_signature
 from hdl.bus.axi_lite_slave import AxiLiteSlave
 from hdl.control.performance_counters import EVENTS, PerformanceCounters
+from hdl.control.profile import Profile
 from hdl.control.register_file import CONTROL_ADDRESS_BITS, RegisterFile
 from hdl.control.run_sequencer import RunSequencer
 from hdl.control.watchdog import Watchdog
-from quantflow.registers import BASE_REGISTERS, Error
+from quantflow.registers import BASE_REGISTERS, COUNTERS, Error, Register
 
 # Errors that other units report; the rest arise here.
 UNIT_ERRORS = tuple(error.name.lower() for error in Error if error not in (Error.NONE, Error.WATCHDOG, Error.STOPPED))
@@ -24,7 +25,7 @@ class Control(wiring.Component):
     `config.watchdog_cycles` cycles without `progress` end it with an error code: `clear` and
     `flush` are high until `memory_idle`, then the machine can start again. `finished`, `errors` and
     `progress` come from all over the machine and pass a register. See RunSequencer, RegisterFile,
-    PerformanceCounters.
+    PerformanceCounters, Profile.
 
     Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length
     Out(32), bases, region_sizes and port_bases Out(ArrayLayout(32)), constant in a run; clear Out(1), resets queues,
@@ -62,6 +63,8 @@ class Control(wiring.Component):
         m.submodules.registers = registers = RegisterFile(self.config)
         m.submodules.sequencer = sequencer = RunSequencer()
         m.submodules.counters = counters = PerformanceCounters()
+        if self.config.profile_depth:
+            self._profile(m, slave.write, sequencer, registers, counters)
         m.submodules.watchdog = watchdog = Watchdog(self.config.watchdog_cycles)
         connect(m, flipped(self.axi), slave.axi)
         finished, errors, progress = Signal(), Signal.like(self.errors), Signal()
@@ -101,3 +104,14 @@ class Control(wiring.Component):
             self.interrupt.eq(registers.interrupt_enable & (sequencer.done | sequencer.failed)),
         ]
         return m
+
+    def _profile(self, m, write, sequencer, registers, counters):
+        m.submodules.profile = profile = Profile(self.config.profile_depth)
+        m.d.comb += [
+            profile.clear.eq(sequencer.prepare),
+            profile.retired.eq(sequencer.running & self.events.compute_retired),
+            profile.cycles.eq(counters.counts[COUNTERS.index(Register.CYCLES)]),
+            profile.choose.eq(write.enable & (write.address == Register.PROFILE_INDEX)),
+            profile.index.eq(write.data),
+            registers.profile_cycles.eq(profile.recorded),
+        ]

@@ -5,9 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.bus.axi import LITE_DATA_BITS
-from quantflow.registers import Register
+from quantflow.registers import COUNTERS, Register
 
-COUNTERS = tuple(register for register in Register if register >= Register.CYCLES)
 EVENTS = tuple(register.name.lower() for register in COUNTERS if register != Register.CYCLES)
 
 

@@ -6,9 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.bus.axi import ADDRESS_BITS, LITE_DATA_BITS
 from hdl.bus.axi_lite_slave import write_layout
-from hdl.control.performance_counters import COUNTERS
 from hdl.control.run_sequencer import ERROR_BITS
-from quantflow.registers import BASE_REGISTERS, START, STOP, UNBOUNDED, Register, identity
+from quantflow.registers import BASE_REGISTERS, COUNTERS, START, STOP, UNBOUNDED, Register, identity
 
 CONTROL_ADDRESS_BITS = 8
 STATUS_BITS = 3  # BUSY, DONE, FAILED
@@ -27,7 +26,7 @@ class RegisterFile(wiring.Component):
     Out(1); program_address, program_length Out(32); bases, region_sizes (UNBOUNDED before they are
     written) and port_bases (one for each port) Out(ArrayLayout(32)); interrupt_enable Out(1); status
     In(3), bits as in the STATUS register; error In; counts In(ArrayLayout(32), in the order of
-    COUNTERS).
+    COUNTERS); profile_cycles In(32).
     """
 
     def __init__(self, config):
@@ -47,6 +46,7 @@ class RegisterFile(wiring.Component):
             "status": In(STATUS_BITS),
             "error": In(ERROR_BITS),
             "counts": In(data.ArrayLayout(LITE_DATA_BITS, len(COUNTERS))),
+            "profile_cycles": In(LITE_DATA_BITS),
         })
 
     def elaborate(self, platform):
@@ -64,6 +64,7 @@ class RegisterFile(wiring.Component):
             Register.IDENTITY: identity(self.config),
             Register.INTERRUPT_ENABLE: self.interrupt_enable,
             **dict(zip(COUNTERS, self.counts, strict=True)),
+            Register.PROFILE_CYCLES: self.profile_cycles,
         }
         self._write(m, settings)
         with m.Switch(self.read_address):

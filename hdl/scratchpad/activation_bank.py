@@ -6,17 +6,18 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import activation_word
+from hdl.scratchpad.collisions import UNCHECKED
 
 
 class ActivationBank(wiring.Component):
     """`config.activation_depth` activation words behind two ports.
 
         port A:  read_data = word at read_address of the last cycle with read_enable
-        port B:  write_data to address where write_enable;  spare_data = word at `address` of the
-                 last cycle, as it was before a write
+        port B:  write_data to address where write_enable, else spare_data = word at `address` of the
+                 last cycle
 
-    Both of B's accesses have one address, so that a block RAM of two ports is enough. A read of A
-    in the cycle of a write to the same address sees the old word.
+    Both of B's accesses have one address, so that a block RAM of two ports is enough. What B reads in the cycle of a
+    write, and what A reads in that of a write to the same address, is not defined: see UNCHECKED.
     """
 
     latency = 1
@@ -37,7 +38,7 @@ class ActivationBank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         word = activation_word(self.config).size
-        m.submodules.memory = memory = Memory(shape=word, depth=self.config.activation_depth, init=[])
+        m.submodules.memory = memory = Memory(shape=word, depth=self.config.activation_depth, init=[], attrs=UNCHECKED)
         read_port, write_port, spare_port = memory.read_port(), memory.write_port(), memory.read_port()
         m.d.comb += [
             read_port.en.eq(self.read_enable),

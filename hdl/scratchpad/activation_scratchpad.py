@@ -25,7 +25,7 @@ class ActivationScratchpad(wiring.Component):
     `store_read` asks for is on `rows` from the next cycle on. One row per cycle each way where
     nobody is in the way.
 
-    A read in the cycle of a write to the same address sees the old word. `error` pulses when a
+    What a read in the cycle of a write to the same address sees is not defined. `error` pulses when a
     transfer of `load_write` or `store_read` has an address beyond the scratchpad; nothing is
     written then, and the row is meaningless. The compute unit checks its own addresses.
 

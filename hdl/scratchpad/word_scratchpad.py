@@ -6,14 +6,15 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl.layouts import parameter_word, weight_word, word_write
+from hdl.scratchpad.collisions import UNCHECKED
 
 
 class WordScratchpad(wiring.Component):
     """`depth` words of the layout `word`, one write and one read per cycle.
 
-    `read_data` answers `read_address` one cycle later. A read in the cycle of a write to the same
-    address sees the old word; dependency tokens keep such pairs apart. Addresses are checked by
-    those who send them.
+    `read_data` answers `read_address` one cycle later. What a read in the cycle of a write to the same address sees
+    is not defined (see UNCHECKED); dependency tokens keep such pairs apart. Addresses are checked by those who send
+    them.
 
     Ports: write In(word_write); read_address In; read_data Out(word).
     """
@@ -30,7 +31,7 @@ class WordScratchpad(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self.word, depth=self.depth, init=[])
+        m.submodules.memory = memory = Memory(shape=self.word, depth=self.depth, init=[], attrs=UNCHECKED)
         write_port, read_port = memory.write_port(), memory.read_port()
         m.d.comb += [
             write_port.en.eq(self.write.enable),

@@ -16,7 +16,7 @@ from hdl.accelerator import accelerator_verilog
 from quantflow.cycles import MemoryTiming
 from quantflow.registers import Register
 from sim.simulator import build
-from sim.testbench import TOP, memory_inputs, system_source
+from sim.testbench import TOP, TRACE_FILE, memory_inputs, system_source
 from tests.sim.server import SOCKET
 
 MEMORY_BYTES = 1 << 17
@@ -61,9 +61,15 @@ class Machine:
             self._connection = listener.accept()
         self._connection.send({"ports": self.ports, "memory": CALM})
 
-    def close(self):
+    def end(self):
+        """End the simulation; returns the events of its whole life, (cycle, event) as in sim/testbench.sv."""
         self._connection.send(None)
         self._process.join(timeout=60)
+        lines = (Path(self._folder.name) / TRACE_FILE).read_text().splitlines()
+        return [(int(cycle), event) for cycle, event in map(str.split, lines)]
+
+    def close(self):
+        self.end()
         self._folder.cleanup()
 
     def _order(self, name, **arguments):
@@ -103,6 +109,10 @@ class Machine:
         registers |= {Register.BASE + 4 * index: base for index, base in enumerate(bases)}
         registers |= {Register.REGION_SIZE + 4 * index: size for index, size in enumerate(sizes)}
         return self._order("run", registers=registers, limit=limit or self.limit, **when)
+
+    def profile(self, count):
+        """What the host reads of the last run's first `count` compute instructions."""
+        return self._order("profile", count=count)
 
     @property
     def limit(self):

@@ -7,8 +7,8 @@ import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, First, RisingEdge
 
-from quantflow.registers import START, STOP, Register
-from sim.host import CLOCK_NS, COUNTERS, Host
+from quantflow.registers import COUNTERS, START, STOP, Register
+from sim.host import CLOCK_NS, Host
 
 SOCKET = "QUANTFLOW_TEST_SOCKET"  # environment variable: where the orders come from
 
@@ -57,6 +57,13 @@ class Server(Host):
         for register in COUNTERS:
             result[register.name.lower()] = await self.read(register)
         return result
+
+    async def order_profile(self, count):
+        records = []
+        for index in range(count):
+            await self.write(Register.PROFILE_INDEX, index)
+            records.append(await self.read(Register.PROFILE_CYCLES))
+        return records
 
 
 @cocotb.test()

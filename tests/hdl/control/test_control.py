@@ -10,13 +10,25 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from hdl.bus.axi import named_ports
 from hdl.control.control import UNIT_ERRORS, Control
-from hdl.control.performance_counters import COUNTERS, EVENTS
+from hdl.control.performance_counters import EVENTS
 from quantflow.config import Config
-from quantflow.registers import BASE_REGISTERS, BUSY, DONE, FAILED, START, STOP, UNBOUNDED, Error, Register, identity
+from quantflow.registers import (
+    BASE_REGISTERS,
+    BUSY,
+    COUNTERS,
+    DONE,
+    FAILED,
+    START,
+    STOP,
+    UNBOUNDED,
+    Error,
+    Register,
+    identity,
+)
 from sim.bench import run_bench
 from tests.hdl.streams import reset, until
 
-CONFIG = Config(pixels=3, lanes=4, port_bits=32, ports=2, watchdog_cycles=300)
+CONFIG = Config(pixels=3, lanes=4, port_bits=32, ports=2, watchdog_cycles=300, profile_depth=40)
 BASES = [Register.BASE + 4 * n for n in range(BASE_REGISTERS)]
 SIZES = [Register.REGION_SIZE + 4 * n for n in range(BASE_REGISTERS)]
 PORT_BASES = [Register.PORT_BASE + 4 * n for n in range(CONFIG.ports)]
@@ -102,12 +114,13 @@ async def registers_keep_what_is_written(dut):
 
 
 async def random_events(dut, rng, cycles):
-    """Drive events for a run of so many cycles; returns the counters' values by their registers.
+    """Drive events for a run of so many cycles; returns the counters' values by their registers, and the
+    values of CYCLES at which compute instructions retired.
 
     `finished` is high before the run and in its first cycle, where it must not end it, and then
     in its last but one.
     """
-    counts = dict.fromkeys(COUNTERS, 0)
+    counts, retirements = dict.fromkeys(COUNTERS, 0), []
     dut.finished.value = 1
     left = None
     while left != 0:
@@ -120,10 +133,11 @@ async def random_events(dut, rng, cycles):
             continue
         left -= 1
         dut.finished.value = left == 2
+        retirements += [counts[Register.CYCLES]] * (events >> EVENTS.index("compute_retired") & 1)
         counts[Register.CYCLES] += 1
         for n, name in enumerate(EVENTS):
             counts[Register[name.upper()]] += (events >> n) & 1
-    return counts
+    return counts, retirements
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
@@ -133,12 +147,17 @@ async def counts_a_run(dut):
     for run, cycles in enumerate((3, 57, 230), start=1):
         events = cocotb.start_soon(random_events(dut, host.rng, cycles))
         await host.write(Register.CONTROL, START)
-        counts = await events
+        counts, retirements = await events
         await ClockCycles(dut.clk, 2)
         assert dut.interrupt.value == 1
         for register, count in counts.items():
             assert await host.read(register) == count, f"{register.name} after {cycles} cycles"
         assert await host.read(Register.STATUS) == DONE
+        known = retirements[: CONFIG.profile_depth]
+        assert (len(retirements) > CONFIG.profile_depth) == (run == 3), "the last run has more than there is room for"
+        for n, cycle in host.rng.sample(list(enumerate(known)), len(known)):
+            await host.write(Register.PROFILE_INDEX, n)
+            assert await host.read(Register.PROFILE_CYCLES) == cycle, f"retirement {n} of run {run}"
         assert (host.starts, host.clears, host.flushes) == (run, run, 0)
     await host.write(Register.INTERRUPT_ENABLE, 0)
     assert dut.interrupt.value == 0
