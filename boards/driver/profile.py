@@ -2,9 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from quantflow.registers import Register
-
-COUNTERS = tuple(register for register in Register if Register.CYCLES <= register <= Register.COMPUTE_STEPS)
+from quantflow.registers import COUNTERS, Register
 
 
 @dataclass(frozen=True, kw_only=True)
