@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from boards import arty_z7_20, icebreaker, pynq_z2, tang_nano_20k, ulx3s_85f, zc706
+from boards import arty_z7_20, ecpix5_85f, icebreaker, pynq_z2, tang_nano_20k, ulx3s_85f, zc706
 from boards.board import Board, Resources
 from boards.own import load
 from quantflow.errors import UserError
 
 __all__ = ["DEFAULT", "Board", "Resources", "all_boards", "find", "source"]
 
-FILES = (arty_z7_20, icebreaker, pynq_z2, tang_nano_20k, ulx3s_85f, zc706)
+FILES = (arty_z7_20, ecpix5_85f, icebreaker, pynq_z2, tang_nano_20k, ulx3s_85f, zc706)
 DEFAULT = ulx3s_85f.BOARD.name
 
 

@@ -3,9 +3,10 @@
 import importlib.util
 import sys
 import traceback
+from numbers import Real
 from pathlib import Path
 
-from boards.board import Board, OnChip
+from boards.board import Board, OnChip, Part
 from boards.synthesis import FAMILIES
 from boards.system import KINDS
 from quantflow.config import Config
@@ -38,10 +39,12 @@ def _run(path):
     try:
         specification.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        first_line = str(error).strip().partition("\n")[0]
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        if isinstance(error, SyntaxError):
+            lines.append(error.lineno)
         where = f" in line {lines[-1]}" if lines else ""
-        raise UserError(f"{path} does not run: {type(error).__name__}{where}: {first_line}") from None
+        words = getattr(error, "msg", None) or str(error).strip().partition("\n")[0] or "no message"
+        raise UserError(f"{path} does not run: {type(error).__name__}{where}: {words}") from None
     finally:
         sys.dont_write_bytecode = written
     return module
@@ -49,16 +52,21 @@ def _run(path):
 
 def _problems(board):
     """What later steps would stumble over, as ends of sentences."""
+    kinds = tuple(KINDS.values())
+    if not isinstance(board.part, Part):
+        yield f"its part is of type {type(board.part).__name__} and not a boards.part.Part"
+    elif board.part.family not in FAMILIES:
+        yield f"there is no family {board.part.family}; known families are {', '.join(FAMILIES)}"
     if not isinstance(board.config, Config):
         yield f"its config is of type {type(board.config).__name__} and not a quantflow.config.Config"
-    if not isinstance(board.system, tuple(KINDS.values())):
-        kinds = ", ".join(kind.__name__ for kind in KINDS.values())
-        yield f"its system is of type {type(board.system).__name__} and none of boards.system's {kinds}"
-    if not board.clock_mhz > 0:
+    if not isinstance(board.clock_mhz, Real):
+        yield f"its clock_mhz is {board.clock_mhz!r} and not a number"
+    elif not board.clock_mhz > 0:
         yield f"its clock_mhz is {board.clock_mhz} and not above 0"
-    if board.part.family not in FAMILIES:
-        yield f"there is no family {board.part.family}; known families are {', '.join(FAMILIES)}"
-    if isinstance(board.system, OnChip):
+    if not isinstance(board.system, kinds):
+        names = ", ".join(kind.__name__ for kind in kinds)
+        yield f"its system is of type {type(board.system).__name__} and none of boards.system's {names}"
+    elif isinstance(board.system, OnChip):
         missing = [pin for pin in NEEDED_PINS if pin not in board.system.pins]
         if missing:
             yield f"its system.pins lack {', '.join(missing)}"

@@ -8,7 +8,7 @@ from quantflow.commands.console import JsonOption, add_row, console, examples, t
 from quantflow.wording import count
 
 NAME = "boards"
-TITLE = "Where nothing else is asked for: clock, memory, machine; and the part's resources"
+TITLE = "The machine that a board gets where nothing else is asked for, in its part"
 EXAMPLES = examples(
     "quantflow boards",
     "quantflow boards --json boards.json",
@@ -45,14 +45,13 @@ def _show(figures):
         tools = "open tools" if each["open_tools"] else "Vivado"
         add_row(rows, each["board"], each["title"], each["link"], tools)
     console.print(rows)
-    rows = table("board", "clock", "<memory", "multipliers", "in DSPs", "LUTs", "block RAM", title=TITLE)
+    rows = table("board", "MHz", "<memory", "MB/s", "multipliers", "in DSPs", "LUTs", "RAM kbit", title=TITLE)
     for each in figures:
-        resources = each["resources"]
+        memory, resources = each["memory"], each["resources"]
         dsps = f"{count(each['multiplier_blocks'])} of {count(resources['dsp'])}"
-        block_ram = f"{resources['block_ram']} × {each['block_ram_kbit']} kbit"
-        memory = f"{each['memory']['name']}, {count(each['memory']['mb_per_second'])} MB/s"
-        machine = (f"{each['clock_mhz']} MHz", memory, count(each["multipliers"]), dsps)
-        add_row(rows, each["board"], *machine, count(resources["lut"]), block_ram)
+        machine = (memory["name"], count(memory["mb_per_second"]), count(each["multipliers"]), dsps)
+        block_ram = resources["block_ram"] * each["block_ram_kbit"]
+        add_row(rows, each["board"], f"{each['clock_mhz']:g}", *machine, count(resources["lut"]), count(block_ram))
     console.print()
     console.print(rows)
 
