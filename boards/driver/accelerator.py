@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boards.driver.profile import COUNTERS, Profile
+from boards.driver.profile import Profile
 from quantflow.arithmetic import quantize
 from quantflow.errors import UserError
 from quantflow.manifest import MODEL, Manifest

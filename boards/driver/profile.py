@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from quantflow.registers import COUNTERS, Register
+from quantflow.registers import Register
 
 
 @dataclass(frozen=True, kw_only=True)
