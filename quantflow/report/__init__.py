@@ -3,8 +3,9 @@
 from quantflow.page import render_page
 from quantflow.report.earlier import PageFigures, changes, main_figures
 from quantflow.report.layers import joined_layers
-from quantflow.report.on_board import NAMES, available, board_rows, is_missed, missing, on_board, resources_plot
+from quantflow.report.on_board import NAMES, available, board_rows, is_missed, missing, on_board
 from quantflow.report.plots import cycles_plot, roofline_plot, sqnr_plot
+from quantflow.report.resources import resources_plot
 from quantflow.report.timeline import legend, timeline_plot
 from quantflow.wording import count
 

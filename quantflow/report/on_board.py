@@ -1,7 +1,6 @@
 """What the machine takes of its board, and how fast it is there: estimated, and measured after routing."""
 
 from quantflow.errors import UserError
-from quantflow.plotting import BAR, INK, LINE, MUTED, bare, plot
 from quantflow.wording import count, percent, significant
 
 RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "DSP blocks", "block_ram": "block RAMs"}
@@ -12,8 +11,6 @@ SPEED = {
     "gops_per_dsp": "GOP/s per DSP block",
 }
 NAMES = {**RESOURCES, **SPEED}
-SOURCES = {"estimated": MUTED, "routed": BAR}  # with their bars' colours
-BAR_HEIGHT, HEIGHT = 0.34, 2.6  # of a bar, where a resource's row is 1; of the plot, in inches
 
 
 def on_board(build, routed, simulation):
@@ -61,43 +58,8 @@ def missing(sources, routed):
     return {source: names for source, names in lacks.items() if names}
 
 
-def resources_plot(sources, part):
-    """Each resource's used share of what the `part` has: one bar a source."""
-    keys = [key for key in RESOURCES if part.get(key) and any(key in figures for figures in sources.values())]
-    shown = [source for source in sources if RESOURCES.keys() & sources[source].keys()]
-
-    def draw(figure):
-        axes = figure.add_subplot()
-        greatest = 1
-        for place, source in enumerate(shown):
-            known = [(row, key) for row, key in enumerate(keys) if key in sources[source]]
-            rows = [row + (place - (len(shown) - 1) / 2) * (BAR_HEIGHT + 0.04) for row, _ in known]
-            used = [sources[source][key] for _, key in known]
-            shares = [number / part[key] for number, (_, key) in zip(used, known, strict=True)]
-            axes.barh(rows, [1] * len(rows), height=BAR_HEIGHT, color=LINE)
-            bars = axes.barh(rows, shares, height=BAR_HEIGHT, color=SOURCES[source], label=source)
-            labels = [
-                f"{count(number)} of {count(part[key])} ({percent(share, 0)})"
-                for number, share, (_, key) in zip(used, shares, known, strict=True)
-            ]
-            for row, share, label in zip(rows, shares, labels, strict=True):
-                axes.text(max(1, share) + 0.02, row, label, va="center", color=INK)
-            greatest = max(greatest, *(bar.get_width() for bar in bars))
-        axes.set_yticks(range(len(keys)), [RESOURCES[key] for key in keys], color=INK)
-        axes.set_ylim(len(keys) - 0.5, -0.5)
-        axes.set_xlim(0, greatest + 0.4)
-        axes.set_xticks([tick / 4 for tick in range(5)])
-        axes.xaxis.set_major_formatter(lambda value, _: percent(value, 0))
-        axes.set_xlabel("share of what the part has", color=MUTED)
-        bare(axes)
-        axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside upper left", ncols=2, frameon=False, labelcolor=INK)
-
-    return plot("resources", HEIGHT, draw, width=9.6) if keys else None
-
-
 def board_rows(sources, part):
-    """(key, name, {source: text}, available, {source: used share}) of every figure that some source has."""
+    """(key, name, {source: text}, available, used share) of every figure that some source has."""
     return [
         (
             key,

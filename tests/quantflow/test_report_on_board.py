@@ -7,8 +7,9 @@ import pytest
 
 from quantflow import report
 from quantflow.errors import UserError
-from quantflow.report.on_board import RESOURCES, available, missing, resources_plot
+from quantflow.report.on_board import RESOURCES, available, missing
 from quantflow.report.on_board import on_board as sources_of
+from quantflow.report.resources import resources_plot
 from tests.quantflow.report_figures import Page, figures, on_board
 
 
