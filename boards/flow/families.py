@@ -20,6 +20,7 @@ class Flow:
     """
 
     synthesis: str  # the command of Yosys
+    synthesizer: Tool = tools.YOSYS
     router: Tool
     constrained: tuple[str, ...]  # options of nextpnr that name the constraints
     routed: tuple[str, ...]  # options of nextpnr that name the file for the packer
@@ -33,7 +34,7 @@ class Flow:
 
     @property
     def tools(self):
-        return (tools.YOSYS, self.router, self.packer)
+        return (self.synthesizer, self.router, self.packer)
 
     def count(self, utilization):
         """Resources that a design takes, of {cell: {"used", "available"}} in nextpnr's report."""

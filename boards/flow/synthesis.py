@@ -3,7 +3,7 @@
 import re
 
 from boards.flow.families import NETLIST
-from boards.flow.tools import YOSYS, last_words
+from boards.flow.tools import last_words
 from boards.flow.watching import SynthesisWatch, ignore
 from quantflow.errors import UserError
 
@@ -25,6 +25,6 @@ def synthesize_to(flow, folder, *, top="top", sources=None, report=ignore):
     """
     names = sources or sorted(path.name for path in folder.glob("*.v"))
     script = f"read_verilog {' '.join(names)}; {flow.synthesis} -top {top} -json {NETLIST}"
-    code = YOSYS.run(["-p", script], folder, LOG, SynthesisWatch(report))
+    code = flow.synthesizer.run(["-p", script], folder, LOG, SynthesisWatch(report))
     if code or not (folder / NETLIST).exists():
         raise UserError(f"Yosys could not synthesize the design: {last_words(folder / LOG)}")

@@ -41,7 +41,7 @@ class Tool:
         interruptible = "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL)"
         code = f"{interruptible}; import {self.module}; sys.exit({self.call})"
         command = [sys.executable, "-c", code, *map(str, arguments)]
-        with (folder / log).open("w") as record:
+        with (folder / log).open("w", buffering=1) as record:  # line by line, for whoever looks on
             process = subprocess.Popen(
                 command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
             )
