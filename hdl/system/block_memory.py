@@ -71,8 +71,8 @@ class BlockMemory(wiring.Component):
         host_writes = self.host.enable & self.host.write
         m.d.sync += read_column.eq(column)
         m.d.comb += self.host.read_data.eq(storage.read_data.word_select(read_column, COLUMN_BITS))
-        written, write_beat = self._write(m, host_writes)
-        # Of a single port nothing can be read while something is written.
+        # Of a single port nothing is read while something is written.
+        written, write_beat = self._write(m, self.host.enable if self.single_port else host_writes)
         taken = self.host.enable | written.any() if self.single_port else host_reads
         read_beat = self._read(m, taken, storage.read_data)
         m.d.comb += [

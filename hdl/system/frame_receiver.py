@@ -48,7 +48,7 @@ class FrameReceiver(wiring.Component):
         request, header_left = self.requests.payload, Signal(range(HEADER_BYTES + 1))
         left = Signal(len(request.count) + 3)  # bytes of data and CRC still to come
         rewind, disturbed, silent = Signal(), Signal(), self._silence(m)
-        m.d.comb += [crc.data.eq(self.byte), crc.valid.eq(self.received)]
+        m.d.comb += crc.data.eq(self.byte)
         with m.If(rewind):
             m.d.sync += left.eq(Mux(request.command == Command.WRITE, (request.count + 1) * WORD_BYTES, WORD_BYTES))
         with m.FSM() as fsm:
@@ -90,6 +90,7 @@ class FrameReceiver(wiring.Component):
             with m.State("DROP"):
                 with m.If(silent):
                     m.next = "SEARCH"
+        m.d.comb += crc.valid.eq(self.received & ~fsm.ongoing("SEARCH"))  # the first byte does not count
         self._buffer(m, left, fsm.ongoing("BODY"), fsm.ongoing("HOLD"))
         return m
 
