@@ -45,8 +45,7 @@ def _sized(**parameters):
 
 
 TARGETS = {
-    "ulx3s-85f": _board("ulx3s-85f"),
-    "zc706": _board("zc706"),
+    **{board.name: _board(board.name) for board in boards.all_boards()},
     "xc7z045": Target(config=LARGE.config, family="xilinx-7", part=XC7Z045),
     "xc7z020": Target(
         config=Config(
