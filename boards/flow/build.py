@@ -25,7 +25,7 @@ BITSTREAM, FAILED = "bitstream", "failed"  # folders in the build folder
 RECORD, TIMING, UTILIZATION = "build.json", "timing.json", "utilization.json"
 _ELSEWHERE = {
     ProcessingSystem: "Vivado makes the bitstream of {name}: run `vivado -mode batch -source build.tcl` in {folder}",
-    LiteX: "LiteX makes the bitstream of {name}, with its processor and DRAM: {folder}/summary.txt says how",
+    LiteX: "LiteX makes the bitstream of {name}: run `python example.py . --build` in {folder}",
 }
 
 

@@ -9,6 +9,7 @@ import boards
 from boards.flow.build import build
 from boards.flow.watching import STAGES
 from boards.on_chip.top import top_verilog
+from boards.system import LiteX, ProcessingSystem
 from quantflow.errors import UserError
 from tests.boards.flow import fake_commands as fakes
 from tests.boards.flow.fake_tools import fake_tools  # noqa: F401
@@ -138,13 +139,20 @@ def test_other_families(tmp_path, name):
     assert used["dsp"] == 1 and used["block_ram"] == 1 and used["ff"] > 16 and used["lut"] > 16
 
 
-@pytest.mark.parametrize("name", ["zc706"])
-def test_boards_whose_bitstream_is_made_elsewhere(tmp_path, name):
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (ProcessingSystem, "^Vivado makes the bitstream of .*: run `vivado -mode batch -source build.tcl` in .*build$"),
+        (LiteX, "^LiteX makes the bitstream of .*: run `python example.py . --build` in .*build$"),
+    ],
+)
+def test_boards_whose_bitstream_is_made_elsewhere(tmp_path, kind, sentence):
     folder = tmp_path / "build"
-    write_tiny_build(folder, replace(boards.find(name), config=BOARD.config))
-    with pytest.raises(UserError, match=r"^Vivado makes the bitstream of zc706: run `vivado -mode batch -source build"):
+    board = next(board for board in boards.all_boards() if type(board.system) is kind)
+    write_tiny_build(folder, replace(board, config=BOARD.config))
+    with pytest.raises(UserError, match=sentence):
         build(folder)
-    assert "bitstream" not in _names(folder)
+    assert "bitstream" not in _names(folder) and "failed" not in _names(folder)
 
 
 def test_no_build_folder(tmp_path):

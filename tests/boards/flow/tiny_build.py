@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import boards
+from boards.board import OnChip
 from boards.on_chip.constraints import WRITERS
 from boards.on_chip.top import top_verilog
 from quantflow.compiler import compile_network
@@ -46,7 +47,7 @@ def write_tiny_build(folder, board=BOARD):
     manifest.write(folder)
     board.write(folder)
     texts = {"accelerator.v": ACCELERATOR, "system.v": SYSTEM}
-    if board.part.family in WRITERS:
+    if isinstance(board.system, OnChip):
         name, write = WRITERS[board.part.family]
         texts |= {"top.v": top_verilog(board, board.clock_mhz), name: write(board.system)}
     for name, text in texts.items():
