@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from boards import litex, on_chip, zynq
+from boards.driver.carried import driver_files
 from boards.system import LiteX, OnChip, ProcessingSystem
 from hdl.accelerator import accelerator_verilog
 from quantflow import tuned_file
@@ -58,7 +59,8 @@ def _write(deployment, quantized, board, folder):
     (folder / TRACE).write_bytes(deployment.trace_program.tobytes())
     tuned_file.save(quantized, folder / TUNED)
     board.write(folder)
-    for name, text in system_files(board, manifest, model).items():
+    for name, text in (system_files(board, manifest, model) | driver_files(manifest, model)).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (folder / SUMMARY).write_text(summary(manifest, board, figures))
     return figures

@@ -7,6 +7,7 @@
     model.bin         the model region of memory: programs, parameters, weights
     trace.bin         a program that stores every layer's map, by which simulations find a wrong one
     tuned/            the tuned network, for the integer engine that the outputs are compared with
+    driver/           what a host needs to run it, in Python and in C99: docs/driver.md
     summary.txt       the same for people, and the board's constraints and scripts
 """
 

@@ -8,7 +8,7 @@ from boards.driver.profile import Profile
 from quantflow.arithmetic import quantize
 from quantflow.errors import UserError
 from quantflow.manifest import MODEL, Manifest
-from quantflow.registers import BUSY, DONE, FAILED, START, STOP, Error, Register
+from quantflow.registers import BUSY, COUNTERS, DONE, FAILED, START, STOP, Error, Register
 from quantflow.stops import describe_error, pending_instructions, places
 from quantflow.striping import joined, stripes
 

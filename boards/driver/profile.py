@@ -48,7 +48,7 @@ def read_retirements(link, config, count):
 
     The machine has room for the first `config.profile_depth` of them.
     """
-    if count > getattr(config, "profile_depth", 0):
+    if count > config.profile_depth:
         return None
     retired = []
     for index in range(count):

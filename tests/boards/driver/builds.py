@@ -20,7 +20,6 @@ CONFIG = Config(
     parameter_depth=128, watchdog_cycles=2000,
 )  # fmt: skip
 IMAGES = "images.npz"  # in a build folder: x, float images; expected, the integer engine's outputs; y, labels
-BOARD = replace(boards.find(boards.DEFAULT), config=CONFIG)
 
 
 def lenet_build(folder, count):
@@ -34,15 +33,22 @@ def tuned_lenet():
     return tune(load_network(lenet.model_path()), lenet.demo_images()[0][0])
 
 
-def small_build(folder, count, batch=1):
-    """A small network that has every kind of instruction, with random images; `batch` of them in a run."""
-    network = RandomNetwork(5, (2, 9, 8)).convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((2, 2)).dense(7, relu=False)
+def small_network(bits=8):
+    """A RandomNetwork for which there are instructions of every kind."""
+    network = RandomNetwork(5, (2, 9, 8), activation_bits=bits)
+    return network.convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((2, 2)).dense(7, relu=False)
+
+
+def small_build(folder, count, *, batch=1, config=CONFIG):
+    """The small network, with random images; `batch` of them in a run."""
+    network = small_network()
     quantized = network.finish()
-    return _build(folder, quantized, dequantize(network.images(count), quantized.input), np.zeros(count), batch)
+    return _build(folder, quantized, dequantize(network.images(count), quantized.input), np.zeros(count), batch, config)
 
 
-def _build(folder, quantized, x, y, batch=1):
-    write_project(compile_network(quantized, CONFIG, batch), quantized, BOARD, folder)
+def _build(folder, quantized, x, y, batch=1, config=CONFIG):
+    board = replace(boards.find("pynq-z2"), config=config)
+    write_project(compile_network(quantized, config, batch), quantized, board, folder)
     expected = integer_engine.run_integers(quantized, quantize(x, quantized.input))
     np.savez(folder / IMAGES, x=x, y=y, expected=expected[quantized.network.layers[-1].name])
     return folder
