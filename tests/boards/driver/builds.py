@@ -22,15 +22,15 @@ CONFIG = Config(
 IMAGES = "images.npz"  # in a build folder: x, float images; expected, the integer engine's outputs; y, labels
 
 
-def lenet_build(folder, count):
+def lenet_build(folder, count, *, weight_bits=8, **options):
     """LeNet-5, with the first `count` of the demonstration's digits."""
-    (calibration, _), (x, y) = lenet.demo_images()
-    return _build(folder, tuned_lenet(), x[:count], y[:count])
+    _, (x, y) = lenet.demo_images()
+    return _build(folder, tuned_lenet(weight_bits), x[:count], y[:count], **options)
 
 
 @cache
-def tuned_lenet():
-    return tune(load_network(lenet.model_path()), lenet.demo_images()[0][0])
+def tuned_lenet(weight_bits):
+    return tune(load_network(lenet.model_path()), lenet.demo_images()[0][0], weight_bits=weight_bits)
 
 
 def small_network(bits=8):
@@ -43,12 +43,20 @@ def small_build(folder, count, *, batch=1, config=CONFIG):
     """The small network, with random images; `batch` of them in a run."""
     network = small_network()
     quantized = network.finish()
-    return _build(folder, quantized, dequantize(network.images(count), quantized.input), np.zeros(count), batch, config)
+    return _build(
+        folder,
+        quantized,
+        dequantize(network.images(count), quantized.input),
+        np.zeros(count),
+        batch=batch,
+        config=config,
+    )
 
 
-def _build(folder, quantized, x, y, batch=1, config=CONFIG):
-    board = replace(boards.find("pynq-z2"), config=config)
-    write_project(compile_network(quantized, config, batch), quantized, board, folder)
+def _build(folder, quantized, x, y, *, board="pynq-z2", batch=1, config=CONFIG):
+    write_project(
+        compile_network(quantized, config, batch), quantized, replace(boards.find(board), config=config), folder
+    )
     expected = integer_engine.run_integers(quantized, quantize(x, quantized.input))
     np.savez(folder / IMAGES, x=x, y=y, expected=expected[quantized.network.layers[-1].name])
     return folder
