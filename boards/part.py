@@ -54,10 +54,17 @@ LFE5U_85F = Part(
     block_ram_kbit=18,
     options=("--85k", "--package", "CABGA381", "--speed", "6"),
 )
+LFE5UM5G_85F = Part(  # the same array at 1.2 V, with transceivers
+    name="LFE5UM5G-85F-8BG554I",
+    family="ecp5",
+    resources=Resources(lut=83_640, ff=83_640, dsp=156, block_ram=208),
+    block_ram_kbit=18,
+    options=("--um5g-85k", "--package", "CABGA554", "--speed", "8"),
+)
 ICE40UP5K = Part(
     name="iCE40UP5K-SG48",
     family="ice40",
-    # Beside them four single-port RAMs of 256 kbit, which no tool counts or fills as block RAM.
+    # Beside them four single-port RAMs of 256 kbit.
     resources=Resources(lut=5_280, ff=5_280, dsp=8, block_ram=30),
     block_ram_kbit=4,
     options=("--up5k", "--package", "sg48"),

@@ -26,18 +26,26 @@ endmodule
 """
 
 
+# One board of each part. An XC7Z045's machine takes an hour and more: `benchmarks.synthesis` counts it.
+PARTS = {board.part.name: board for board in boards.all_boards() if board.config.multipliers <= 512}
+PRODUCTS_PER_BLOCK = {"xilinx-7": 2, "ecp5": 1, "gowin": 2}  # with the boards' own configurations
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("board", boards.all_boards(), ids=lambda board: board.name)
+@pytest.mark.parametrize("board", PARTS.values(), ids=lambda board: board.name)
 def test_board_fits(board):
-    used = synthesize(accelerator_verilog(board.config), board.part.family)
+    used = synthesize(accelerator_verilog(board.config), board.part.family, flatten=board.config.multipliers <= 128)
     figures = {"board": board.name, "part": board.part.name, "used": asdict(used), "available": asdict(board.resources)}
     print(json.dumps(figures))
     if "QUANTFLOW_SYNTHESIS" in os.environ:
         folder = Path(os.environ["QUANTFLOW_SYNTHESIS"])
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{board.name}.json").write_text(json.dumps(figures, indent=1) + "\n")
-    assert used.exceeding(board.resources) == []
-    assert used.dsp >= board.config.multipliers
+    if board.name == "icebreaker":  # as its note says
+        assert used.exceeding(board.resources) == ["lut", "ff"]
+    else:
+        assert used.exceeding(board.resources) == []
+        assert used.dsp == board.config.multipliers // PRODUCTS_PER_BLOCK[board.part.family]
 
 
 @pytest.mark.slow
