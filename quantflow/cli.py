@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from quantflow.commands import boards, build, compare, demo, export, generate, inspect, report, simulate, tune
+from quantflow.commands import boards, build, compare, demo, export, generate, inspect, report, run, simulate, tune
 from quantflow.commands.console import errors
 from quantflow.errors import UserError
 
@@ -16,10 +16,11 @@ app = typer.Typer(
     help="""From a trained CNN to a fixed-point network, a Verilog accelerator and a proof in simulation.
 
     Typical use: `inspect` the ONNX model, `tune` it on a few hundred images, `generate` the
-    accelerator for a board, `simulate` real images on it, `build` the bitstream.
+    accelerator for a board, `simulate` real images on it, `build` the bitstream,
+    `run` it on the board.
     """,
 )
-for command in (inspect, tune, compare, export, generate, build, simulate, report, boards, demo):
+for command in (inspect, tune, compare, export, generate, build, run, simulate, report, boards, demo):
     app.command(command.NAME, epilog=command.EXAMPLES)(command.run)
 
 

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from functools import cache
+from unittest.mock import patch
 
 import numpy as np
 
 import boards
 from boards.project import write_project
+from hdl.accelerator import accelerator_verilog
 from quantflow import integer_engine, lenet
 from quantflow.arithmetic import dequantize, quantize
 from quantflow.compiler import compile_network
@@ -19,6 +21,7 @@ CONFIG = Config(
     pixels=4, lanes=4, port_bits=32, ports=2, burst_beats=16, activation_depth=1024, weight_depth=4096,
     parameter_depth=128, watchdog_cycles=2000,
 )  # fmt: skip
+VERILOG = cache(accelerator_verilog)  # of many builds for the same machine
 IMAGES = "images.npz"  # in a build folder: x, float images; expected, the integer engine's outputs; y, labels
 
 
@@ -39,24 +42,19 @@ def small_network(bits=8):
     return network.convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((2, 2)).dense(7, relu=False)
 
 
-def small_build(folder, count, *, batch=1, config=CONFIG):
-    """The small network, with random images; `batch` of them in a run."""
+def small_build(folder, count, **options):
+    """The small network, with random images."""
     network = small_network()
     quantized = network.finish()
-    return _build(
-        folder,
-        quantized,
-        dequantize(network.images(count), quantized.input),
-        np.zeros(count),
-        batch=batch,
-        config=config,
-    )
+    images = dequantize(network.images(count), quantized.input)
+    return _build(folder, quantized, images, np.zeros(count), **options)
 
 
 def _build(folder, quantized, x, y, *, board="pynq-z2", batch=1, config=CONFIG):
-    write_project(
-        compile_network(quantized, config, batch), quantized, replace(boards.find(board), config=config), folder
-    )
+    """`batch` images are computed in a run."""
+    deployment, board = compile_network(quantized, config, batch), replace(boards.find(board), config=config)
+    with patch("boards.project.accelerator_verilog", VERILOG):
+        write_project(deployment, quantized, board, folder)
     expected = integer_engine.run_integers(quantized, quantize(x, quantized.input))
     np.savez(folder / IMAGES, x=x, y=y, expected=expected[quantized.network.layers[-1].name])
     return folder

@@ -8,20 +8,21 @@ from zlib import crc32
 
 BAUD = 1_000_000
 BYTE = 10 / BAUD  # seconds
-SILENCE = 32 * BYTE
+SILENT_BYTES = 32
 
 
 class Device:
     """Memory and registers behind the link; `written` lists what was written, in order."""
 
-    def __init__(self, memory_bytes, registers):
+    def __init__(self, memory_bytes, registers, baud=BAUD):
+        self._silence = SILENT_BYTES * 10 / baud
         self.memory, self.registers = bytearray(memory_bytes), dict(registers)
         self.written = []
         self._frame, self._lost, self._last, self._time = b"", False, None, 0.0
 
     def take(self, byte, now):
         """A byte of the host's; returns the reply to the frame that it completes, or nothing."""
-        if now - self._time > SILENCE:
+        if now - self._time > self._silence:
             self._frame, self._lost = b"", False
         self._time = now
         if self._lost:
