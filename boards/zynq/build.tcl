@@ -1,7 +1,8 @@
 # Builds a bitstream: the accelerator beside the Zynq-7000's processing system.
 #   vivado -mode batch -source build.tcl
-# Leaves system.bit, system.hwh (what PYNQ reads), timing.rpt and utilization.rpt beside this script; the project that
-# it works in is the folder vivado/. Ends with an error where a step fails or timing is missed.
+# Leaves system.bit and system.hwh (for PYNQ), system.xsa (for bare metal: all of it and the processor's start-up code),
+# timing.rpt and utilization.rpt beside this script; the project that it works in is the folder vivado/. Ends with an
+# error where a step fails or timing is missed.
 # Written from the vendor's documentation (UG835, UG994, PG059, PG082) for Vivado 2020 or later, and not yet run.
 
 set folder [file dirname [file normalize [info script]]]
@@ -111,7 +112,7 @@ report_timing_summary -file [file join $folder timing.rpt]
 report_utilization -file [file join $folder utilization.rpt]
 foreach {name text} {WNS setup WHS hold} {
     set slack [get_property STATS.$name [get_runs impl_1]]
-    if {$slack eq "" || $slack < 0} {
+    if {![string is double -strict $slack] || $slack < 0} {
         error "timing is missed at $reached_mhz MHz: $text slack \"$slack\" ns; see timing.rpt, generate for a lower clock"
     }
 }
@@ -119,4 +120,5 @@ set output [file join $folder vivado]
 file copy -force [file join $output quantflow.runs impl_1 system_wrapper.bit] [file join $folder system.bit]
 set handoff [glob [file join $output quantflow.{gen,srcs} sources_1 bd system hw_handoff system.hwh]]
 file copy -force [lindex $handoff 0] [file join $folder system.hwh]
+write_hw_platform -fixed -include_bit -force -file [file join $folder system.xsa]
 puts "system.bit at $reached_mhz MHz, registers at $control_address"

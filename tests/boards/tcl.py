@@ -11,7 +11,7 @@ COMMANDS = (
     " create_bd_design create_project current_fileset current_project get_bd_addr_segs get_bd_addr_spaces"
     " get_bd_intf_pins get_bd_pins get_board_parts get_files get_property get_runs launch_runs make_wrapper open_run"
     " report_timing_summary report_utilization save_bd_design set_property update_compile_order validate_bd_design"
-    " wait_on_run"
+    " wait_on_run write_hw_platform"
 ).split()
 # What the commands answer: a cell, pin, run or file its name, an object of another its name and more, a property what
 # the test says. The last step leaves the files that Vivado leaves.

@@ -116,7 +116,8 @@ def test_steps(tmp_path):
     assert [arguments[0] for arguments in run.of("wait_on_run")] == ["synth_1", "impl_1"]
     assert run.of("launch_runs")[-1][:3] == ["impl_1", "-to_step", "write_bitstream"]
     assert ["top", "system_wrapper", "sources_1"] in run.of("set_property")
-    for step, file in (("report_timing_summary", "timing.rpt"), ("report_utilization", "utilization.rpt")):
+    written = {"report_timing_summary": "timing.rpt", "report_utilization": "utilization.rpt"}
+    for step, file in {**written, "write_hw_platform": "system.xsa"}.items():
         assert Path(run.of(step)[0][-1]) == tmp_path / file
     assert (tmp_path / "system.bit").exists() and (tmp_path / "system.hwh").exists()
 
@@ -143,7 +144,7 @@ def test_board_files(tmp_path):
     [
         ({"stats_wns": "-0.01"}, 'timing is missed at 99.9 MHz: setup slack "-0.01" ns'),
         ({"stats_whs": "-0.2"}, 'timing is missed at 99.9 MHz: hold slack "-0.2" ns'),
-        ({"stats_wns": ""}, 'timing is missed at 99.9 MHz: setup slack "" ns'),
+        ({"stats_wns": "NA"}, 'timing is missed at 99.9 MHz: setup slack "NA" ns'),
         ({"progress": "40%", "status": "place_design ERROR"}, "synth_1 failed: place_design ERROR"),
     ],
 )

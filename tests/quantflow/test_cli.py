@@ -84,19 +84,24 @@ def test_tune_then_generate(tmp_path, digits, capsys):
     assert [layer["name"] for layer in figures["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert all(LAYER_KEYS <= set(layer) and layer["weight_bits"] == 6 for layer in figures["layers"])
     assert "agreement" in capsys.readouterr().out
-    assert run("generate", tuned, "--board", "zc706", "-o", build, "--json", tmp_path / "g.json") == 0
+    assert run("generate", tuned, "--board", "pynq-z2", "-o", build, "--json", tmp_path / "g.json") == 0
     figures = json.loads((tmp_path / "g.json").read_text())
     assert set(figures) == GENERATE_KEYS
-    assert figures["multipliers"] == 448 and figures["config"]["pixels"] == 7
+    assert figures["multipliers"] == 384 and figures["config"]["pixels"] == 6
     assert {"accelerator.v", "model.bin", "manifest.json", "summary.txt"} <= {file.name for file in build.iterdir()}
     assert "28" in refused(capsys, "simulate", build, "--images", _save(tmp_path / "small.npz", (2, 1, 9, 9)))
 
 
 def test_boards(tmp_path, capsys):
     assert run("boards", "--json", tmp_path / "b.json") == 0
-    names = [board["board"] for board in json.loads((tmp_path / "b.json").read_text())["boards"]]
-    assert names == ["ulx3s-85f", "zc706"]
-    assert all(name in capsys.readouterr().out for name in names[:1])
+    figures = {board["board"]: board for board in json.loads((tmp_path / "b.json").read_text())["boards"]}
+    shown = capsys.readouterr().out
+    assert {"icebreaker", "pynq-z2", "ulx3s-85f", "zc706"} <= figures.keys()
+    assert all(f"{name} " in shown for name in figures)
+    assert all(f"{board['multipliers']:,}" in shown and board["title"][:20] in shown for board in figures.values())
+    assert figures["pynq-z2"]["multiplier_blocks"] == 192 and figures["pynq-z2"]["resources"]["dsp"] == 220
+    assert not figures["pynq-z2"]["open_tools"] and figures["ulx3s-85f"]["open_tools"]
+    assert figures["ulx3s-85f"]["memory"]["bytes_per_cycle"] == figures["ulx3s-85f"]["config"]["port_bits"] / 8
 
 
 @pytest.mark.parametrize("command", ["inspect", "tune", "generate", "simulate", "report", "boards", "demo"])
@@ -144,7 +149,7 @@ def test_boards_that_cannot_be_used(tmp_path, capsys):
     big = RandomNetwork(1, (256, 3, 1000)).convolution(8, (3, 3), padding=(1, 1, 1, 1)).finish()  # not even a row fits
     tuned_file.save(big, tmp_path / "big")
     unknown = refused(capsys, "generate", tmp_path / "big", "--board", "zc7006", "-o", tmp_path / "b")
-    assert "zc7006" in unknown and "ulx3s-85f, zc706" in unknown
+    assert "zc7006" in unknown and "ulx3s-85f, zc706" in unknown and "FILE.py" in unknown
     large = refused(capsys, "generate", tmp_path / "big", "--board", "ulx3s-85f", "-o", tmp_path / "b")
     assert "conv1" in large and "activation scratchpad" in large and "4096" in large
     nothing = refused(capsys, "generate", tmp_path / "nothing", "--board", "ulx3s-85f", "-o", tmp_path / "b")

@@ -46,7 +46,7 @@ def test_each_edit_is_printed_once(tuned, capsys):
 def test_generate_and_simulate_say_what_was_set_by_hand(tuned, tmp_path, capsys):
     rewrite(tuned, entry("conv1", "output", "fl")(6))
     build = tmp_path / "build"
-    assert run("generate", tuned, "--board", "zc706", "-o", build, "--json", tmp_path / "g.json") == 0
+    assert run("generate", tuned, "--board", "pynq-z2", "-o", build, "--json", tmp_path / "g.json") == 0
     assert f"{tuned}: {EDIT}" in capsys.readouterr().out
     assert json.loads((tmp_path / "g.json").read_text())["by_hand"] == [EDIT]
     assert load_built(build).by_hand == (EDIT,)
@@ -56,7 +56,7 @@ def test_generate_and_simulate_say_what_was_set_by_hand(tuned, tmp_path, capsys)
 def test_a_build_is_not_edited(tuned, tmp_path, capsys):
     """Its program and memory image hold the integers from before."""
     build = tmp_path / "build"
-    assert run("generate", tuned, "--board", "zc706", "-o", build) == 0
+    assert run("generate", tuned, "--board", "pynq-z2", "-o", build) == 0
     rewrite(build / TUNED, entry("conv1", "output", "fl")(6))
     with pytest.raises(UserError) as caught:
         load_built(build)
