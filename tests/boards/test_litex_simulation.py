@@ -50,6 +50,7 @@ async def images_are_inferred(dut):
     assert link.repeated == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_in_simulation(tmp_path, config):
     from tests.boards.litex_simulated import TOP, system_verilog
