@@ -9,13 +9,14 @@ from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteRam
 
 from hdl.bus.axi import named_ports
+from hdl.control.register_file import CONTROL_ADDRESS_BITS
 from hdl.system.serial_link import SerialLink
 from sim.bench import run_bench
 from tests.hdl.streams import reset
 from tests.hdl.system.host import CYCLE_NS, READ, REFUSED, REGISTERS, SILENCE, WRITE, Host, frame, reply_frame
 
 MEMORY_WORDS = 1000
-REGISTER_BYTES = 256
+REGISTER_BYTES = 1 << CONTROL_ADDRESS_BITS
 BIT_CYCLES = 8
 
 
