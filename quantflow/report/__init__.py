@@ -22,6 +22,14 @@ def render(*, name, tuning, build, simulation, routed=None, earlier=None, date="
     names = [stage["name"] for stage in stages]
     sources, part = on_board(build, routed, simulation), available(build, routed)
     figures = main_figures(tuning, simulation, sources)
+    carried = PageFigures(
+        name=name,
+        board=build["board"],
+        date=date,
+        evaluated=tuning["images"],
+        simulated=simulation["images"],
+        figures=figures,
+    )
     return render_page(
         "report.html",
         name=name,
@@ -37,7 +45,7 @@ def render(*, name, tuning, build, simulation, routed=None, earlier=None, date="
         missing=missing(sources, routed),
         earlier=earlier,
         changes=changes(figures, earlier.figures) if earlier else {},
-        carried=PageFigures(name=name, board=build["board"], date=date, figures=figures).to_script(),
+        carried=carried.to_script(),
         date=date,
         layers=joined_layers(tuning["layers"], stages),
         moved=_sums(stage["bytes_moved"] for stage in stages),

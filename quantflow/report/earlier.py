@@ -20,6 +20,8 @@ class PageFigures:
     name: str  # of the network
     board: str
     date: str  # of the page
+    evaluated: int  # images behind accuracy and agreement
+    simulated: int  # images behind the cycles
     figures: dict  # key to number; figures of the board as "estimated lut", "routed clock_mhz"
 
     def to_script(self):
@@ -34,8 +36,8 @@ class PageFigures:
             page = cls(**json.loads(found[1]))
         except (TypeError, ValueError, RecursionError):
             return None
-        words = all(isinstance(each, str) for each in (page.name, page.board, page.date))
-        return page if words and isinstance(page.figures, dict) else None
+        kinds = cls.__annotations__.items()
+        return page if all(isinstance(getattr(page, name), kind) for name, kind in kinds) else None
 
 
 def main_figures(tuning, simulation, sources):

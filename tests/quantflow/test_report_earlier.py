@@ -49,8 +49,20 @@ def test_resources_stand_beside_those_before():
     assert text.count('was 62.5, <b class="better">+2.08</b>') == 2, "headline and table"
 
 
+def _other(**changed):
+    same = {"name": "network", "board": "board-7", "date": "yesterday", "evaluated": 1_700, "simulated": 6}
+    return PageFigures(**same | {"figures": {}} | changed)
+
+
+def test_other_numbers_of_images_are_said():
+    """Cycles are means over images, of which the first is slower: fewer images are no slower machine."""
+    assert "Compared with the report of yesterday</p>" in _page(_other())
+    text = " ".join(_page(_other(simulated=2)).split())
+    assert "of yesterday, judged on 1,700 images (now 1,700), simulated on 2 (now 6)</p>" in text
+
+
 def test_another_network_or_board_is_named():
-    other = PageFigures(name="A & B", board="board-8", date="yesterday", figures={})
+    other = _other(name="A & B", board="board-8")
     assert "Compared with the report of yesterday: A &amp; B on board-8</p>" in _page(other)
 
 
@@ -67,12 +79,15 @@ def test_more_is_better_but_for_cycles_and_resources(now, before, verdict):
     assert swapped == verdict
 
 
-@pytest.mark.parametrize(
-    "carried", ["", "{", "[]", '{"name": "n"}', '{"name": 1, "board": "b", "date": "d", "figures": {}}',
-                '{"name": "n", "board": "b", "date": "d", "figures": 3}']
-)  # fmt: skip
-def test_damaged_figures_are_none(carried):
-    assert PageFigures.of_page(f'<script type="application/json" id="figures">{carried}</script>') is None
+@pytest.mark.parametrize("changed", [{"name": 1}, {"figures": 3}, {"simulated": "6"}, {"more": 1}])
+def test_damaged_figures_are_none(changed):
+    def page(text):
+        return PageFigures.of_page(f'<script type="application/json" id="figures">{text}</script>')
+
+    whole = json.loads(_other().to_script())
+    assert page(json.dumps(whole)) == _other()
+    assert page(json.dumps(whole | changed)) is None
+    assert page("") is None and page("{") is None and page("[]") is None and page('{"name": "n"}') is None
     assert PageFigures.of_page("a page of an older release") is None
 
 
