@@ -8,7 +8,7 @@ from quantflow.commands.console import JsonOption, add_row, console, examples, t
 from quantflow.wording import count
 
 NAME = "boards"
-TITLE = "The machine that a board gets where nothing else is asked for, in its part"
+TITLE = "Each board's own machine, from which `generate` sets out, and what its part has"
 EXAMPLES = examples(
     "quantflow boards",
     "quantflow boards --json boards.json",
@@ -24,7 +24,7 @@ def run(
     ] = None,
     json: JsonOption = None,
 ):
-    """List the known boards, and the machine that each gets where nothing else is asked for.
+    """List the known boards, the machine in each one's file, and what its part has.
 
     A board of your own is a Python file that defines BOARD; name its path wherever a board is asked for.
     """
