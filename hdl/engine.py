@@ -4,11 +4,10 @@ from amaranth import Cat, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, burst_layout
+from hdl.bus.axi import burst_layout
 from hdl.bus.burst_splitter import BurstSplitter
 from hdl.compute.compute_unit import ComputeUnit
 from hdl.delay import delayed
-from hdl.instructions.fetch import LENGTH_BITS
 from hdl.instructions.instruction_path import InstructionPath
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
 from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
@@ -36,10 +35,10 @@ class Engine(wiring.Component):
         bursts, beats = stream.Signature(burst_layout(config)), stream.Signature(unsigned(config.beat_bits))
         super().__init__({
             "start": In(1),
-            "program_address": In(ADDRESS_BITS),
-            "program_length": In(LENGTH_BITS),
-            "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
-            "region_sizes": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "program_address": In(config.memory_address_bits),
+            "program_length": In(config.memory_address_bits),
+            "bases": In(data.ArrayLayout(config.memory_address_bits, len(Region))),
+            "region_sizes": In(data.ArrayLayout(config.region_size_bits, len(Region))),
             "fetch_bursts": Out(bursts),
             "fetch_beats": In(beats),
             "load_bursts": Out(bursts),

@@ -6,6 +6,8 @@ from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 
 WEIGHT_WIDTHS = (2, 4, 8, 16)  # element widths that exist, in bits
+MOST_TRANSFER_BITS = 24  # of the number of beats of a load or store
+REGISTER_BITS = 32  # of the control port
 MULTIPLIER_BITS = 25  # the wider operand of a DSP48E1's multiplier, which may hold two weights
 
 
@@ -31,6 +33,7 @@ class Config:
     products_per_dsp: int = 1  # 1 or 2; two output channels' products in one 25 x 18 multiplier
     accumulator_bits: int = 32
     port_bits: int = 64  # data width of one AXI4 memory port
+    memory_address_bits: int = 32  # of addresses, bases and lengths in memory and on the bus
     ports: int = 1  # AXI4 memory ports, 1, 2 or 4, that carry one beat of ports * port_bits together
     activation_depth: int = 2048  # words in each of the P activation banks
     weight_depth: int = 1024  # weight words
@@ -38,9 +41,11 @@ class Config:
     queue_depth: int = 8  # instructions waiting in front of each unit
     burst_beats: int = 64  # longest AXI4 burst
     outstanding_bursts: int = 4  # read bursts under way at once
+    waiting_beats: int = 16  # beats that may wait at each port, and that one port may be ahead of another
     extent_bits: int = 10  # rows, columns, channel blocks and kernel sizes are below 2**extent_bits
     phase_bits: int = 3  # a scratchpad layout has below 2**phase_bits column phases
     watchdog_cycles: int = 1 << 16  # cycles without progress before the machine stops itself
+    counters: bool = True  # all counters of the control port, or, to save cells, CYCLES and COMPUTE_STEPS alone
     profile_depth: int = 256  # compute instructions of a run whose retirements are recorded; 0: none are
 
     def __post_init__(self):
@@ -55,6 +60,7 @@ class Config:
         least = self.activation_bits + self.weight_bits
         self._check("accumulator_bits", least <= self.accumulator_bits <= 48, f"{least} to 48")
         self._check("port_bits", self.port_bits in (32, 64, 128, 256), "32, 64, 128 or 256")
+        self._check("memory_address_bits", 16 <= self.memory_address_bits <= 32, "16 to 32")
         self._check("ports", self.ports in (1, 2, 4), "1, 2 or 4")
         widest = self.lanes**2 * WEIGHT_WIDTHS[-1]
         if self.beat_bits > widest:
@@ -64,6 +70,7 @@ class Config:
             )
         self._check("burst_beats", self.burst_beats in (16, 32, 64, 128, 256), "16, 32, 64, 128 or 256")
         self._check("profile_depth", self.profile_depth == 0 or self.profile_depth >= 2, "0 or at least 2")
+        self._check("waiting_beats", self.waiting_beats >= 2, "at least 2")
         self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
         self._check("phase_bits", 1 <= self.phase_bits <= 4, "1 to 4")
 
@@ -110,6 +117,16 @@ class Config:
     @property
     def beat_bytes(self):
         return self.beat_bits // 8
+
+    @property
+    def transfer_beats_bits(self):
+        """Bits of the number of beats that a load or store moves."""
+        return min(MOST_TRANSFER_BITS, self.memory_address_bits - (self.beat_bytes - 1).bit_length())
+
+    @property
+    def region_size_bits(self):
+        """Bits of a region's size in bytes: a region may be all of the memory, if it has less than 4 GB."""
+        return min(REGISTER_BITS, self.memory_address_bits + 1)
 
     @property
     def activation_container_bits(self):

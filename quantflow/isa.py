@@ -135,8 +135,8 @@ class Load(Instruction):
     target: int = _bits(2, "see Target")
     region: int = _bits(2, "see Region")
     width: int = _bits(2, "weights: elements are 2 << width bits wide in memory")
-    memory_address: int = _bits(32, "byte offset in the region, a multiple of the beat")
-    beats: int = _bits(24, "beats to read, at least 1, whole rows or words")
+    memory_address: int = _bits("memory_address_bits", "byte offset in the region, a multiple of the beat")
+    beats: int = _bits("transfer_beats_bits", "beats to read, at least 1, whole rows or words")
     word_address: int = _bits("word_address_bits", "first address in the scratchpad")
 
     def __post_init__(self):
@@ -272,8 +272,8 @@ class Store(Instruction):
     """
 
     region: int = _bits(2, "see Region")
-    memory_address: int = _bits(32, "byte offset in the region, a multiple of the beat")
-    beats: int = _bits(24, "beats to write, at least 1, whole rows")
+    memory_address: int = _bits("memory_address_bits", "byte offset in the region, a multiple of the beat")
+    beats: int = _bits("transfer_beats_bits", "beats to write, at least 1, whole rows")
     word_address: int = _bits("word_address_bits", "first address in the banks")
 
     def __post_init__(self):

@@ -4,7 +4,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.bus.axi import ADDRESS_BITS, LENGTH_BITS, burst_layout, bus_address
+from hdl.bus.axi import LENGTH_BITS, burst_layout, bus_address
 
 
 class AddressChannel(wiring.Component):
@@ -15,7 +15,7 @@ class AddressChannel(wiring.Component):
     An address once offered stays until taken. One more burst may wait behind it, so that `bursts.ready`
     comes from a register, whatever the memory does.
 
-    Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB; offers Out(stream of
+    Ports: bursts In(stream of burst_layout); base In, a multiple of 4 KB; offers Out(stream of
     {address, length}).
     """
 
@@ -23,10 +23,11 @@ class AddressChannel(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        offer = data.StructLayout({"address": config.memory_address_bits, "length": LENGTH_BITS})
         super().__init__({
             "bursts": In(stream.Signature(burst_layout(config))),
-            "base": In(ADDRESS_BITS),
-            "offers": Out(stream.Signature(data.StructLayout({"address": ADDRESS_BITS, "length": LENGTH_BITS}))),
+            "base": In(config.memory_address_bits),
+            "offers": Out(stream.Signature(offer)),
         })
 
     def elaborate(self, platform):

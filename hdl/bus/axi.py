@@ -30,7 +30,7 @@ def request_layout(config):
     `address` counts the bytes of beats of all ports together.
     """
     beats = struct_layout(isa.Load, config)["beats"].shape
-    return data.StructLayout({"address": ADDRESS_BITS, "beats": beats})
+    return data.StructLayout({"address": config.memory_address_bits, "beats": beats})
 
 
 def burst_layout(config):
@@ -38,7 +38,7 @@ def burst_layout(config):
 
     `address` counts the bytes of one port, from where its part of the memory begins.
     """
-    return data.StructLayout({"address": ADDRESS_BITS, "length": exact_log2(config.burst_beats)})
+    return data.StructLayout({"address": config.memory_address_bits, "length": exact_log2(config.burst_beats)})
 
 
 def read_signature(config):
@@ -99,7 +99,7 @@ def address_constants(axi, prefix, config):
 def bus_address(base, address):
     """Where a port's own `address` is on the bus; of `base`, a multiple of 4 KB, the low bits are not looked at."""
     page_bits = exact_log2(BOUNDARY_BYTES)
-    return Cat(address[:page_bits], (base[page_bits:] + address[page_bits:])[: ADDRESS_BITS - page_bits])
+    return Cat(address[:page_bits], (base[page_bits:] + address[page_bits:])[: len(address) - page_bits])
 
 
 def lite_signature(address_bits):

@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.utils import exact_log2
 
-from hdl.bus.axi import ADDRESS_BITS, burst_layout, read_signature
+from hdl.bus.axi import burst_layout, read_signature
 from hdl.bus.read_port import ReadPort
 
 FETCH, LOAD = CLIENTS = range(2)
@@ -41,7 +41,7 @@ class MemoryReader(wiring.Component):
         super().__init__({
             "bursts": In(stream.Signature(burst_layout(config))).array(len(CLIENTS)),
             "beats": Out(stream.Signature(unsigned(config.beat_bits))).array(len(CLIENTS)),
-            "bases": In(data.ArrayLayout(ADDRESS_BITS, config.ports)),
+            "bases": In(data.ArrayLayout(config.memory_address_bits, config.ports)),
             "axi": Out(read_signature(config)).array(config.ports),
             "flush": In(1),
             "idle": Out(1),

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, burst_layout, write_signature
+from hdl.bus.axi import burst_layout, write_signature
 from hdl.bus.write_port import WritePort
 
 
@@ -36,7 +36,7 @@ class MemoryWriter(wiring.Component):
         super().__init__({
             "bursts": In(stream.Signature(burst_layout(config))),
             "beats": In(stream.Signature(unsigned(config.beat_bits))),
-            "bases": In(data.ArrayLayout(ADDRESS_BITS, config.ports)),
+            "bases": In(data.ArrayLayout(config.memory_address_bits, config.ports)),
             "axi": Out(write_signature(config)).array(config.ports),
             "flush": In(1),
             "idle": Out(1),

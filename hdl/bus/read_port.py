@@ -6,9 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.address_channel import AddressChannel
-from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, read_signature
-
-SKEW_BEATS = 16  # beats that one port may be ahead of another
+from hdl.bus.axi import ERROR_BIT, address_constants, burst_layout, read_signature
 
 
 def read_beat(config):
@@ -17,13 +15,13 @@ def read_beat(config):
 
 
 class ReadPort(wiring.Component):
-    """Offers bursts on AR and queues up to SKEW_BEATS of R's beats.
+    """Offers bursts on AR and queues up to config.waiting_beats of R's beats.
 
         araddr = base + burst.address
 
     See AddressChannel. Never reset this component in mid-run: the memory would go on answering.
 
-    Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB, constant during a
+    Ports: bursts In(stream of burst_layout); base In, a multiple of 4 KB, constant during a
     run; beats Out(stream of read_beat); axi Out(read_signature).
     """
 
@@ -33,7 +31,7 @@ class ReadPort(wiring.Component):
         self.config = config
         super().__init__({
             "bursts": In(stream.Signature(burst_layout(config))),
-            "base": In(ADDRESS_BITS),
+            "base": In(config.memory_address_bits),
             "beats": Out(stream.Signature(read_beat(config))),
             "axi": Out(read_signature(config)),
         })
@@ -44,7 +42,7 @@ class ReadPort(wiring.Component):
         m.submodules.addresses = addresses = AddressChannel(self.config)
         connect(m, flipped(self.bursts), addresses.bursts)
         width = self.beats.payload.shape().size
-        m.submodules.queue = queue = SyncFIFO(width=width, depth=SKEW_BEATS)
+        m.submodules.queue = queue = SyncFIFO(width=width, depth=self.config.waiting_beats)
         arriving = self.beats.payload.shape()(queue.w_data)
         m.d.comb += [
             *address_constants(axi, "ar", self.config),

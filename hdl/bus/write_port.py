@@ -6,8 +6,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from hdl.bus.address_channel import AddressChannel
-from hdl.bus.axi import ADDRESS_BITS, ERROR_BIT, address_constants, burst_layout, write_signature
-from hdl.bus.read_port import SKEW_BEATS
+from hdl.bus.axi import ERROR_BIT, address_constants, burst_layout, write_signature
 
 
 def write_beat(config):
@@ -20,11 +19,11 @@ class WritePort(wiring.Component):
 
         awaddr = base + burst.address
 
-    Up to `config.outstanding_bursts` bursts are unanswered at once, up to SKEW_BEATS beats wait.
+    Up to `config.outstanding_bursts` bursts are unanswered at once, up to `config.waiting_beats` beats wait.
     What was offered stays until taken; see AddressChannel. Never reset this component in mid-run: the memory would
     wait for the rest.
 
-    Ports: bursts In(stream of burst_layout); base In(32), a multiple of 4 KB, constant during a
+    Ports: bursts In(stream of burst_layout); base In, a multiple of 4 KB, constant during a
     run; beats In(stream of write_beat); axi Out(write_signature); idle Out(1): every burst taken has
     been answered; error Out(1): pulse, the memory answered with SLVERR or DECERR.
     """
@@ -35,7 +34,7 @@ class WritePort(wiring.Component):
         self.config = config
         super().__init__({
             "bursts": In(stream.Signature(burst_layout(config))),
-            "base": In(ADDRESS_BITS),
+            "base": In(config.memory_address_bits),
             "beats": In(stream.Signature(write_beat(config))),
             "axi": Out(write_signature(config)),
             "idle": Out(1),
@@ -71,7 +70,7 @@ class WritePort(wiring.Component):
 
     def _fill(self, m):
         axi, shape = self.axi, self.beats.payload.shape()
-        m.submodules.queue = queue = SyncFIFO(width=shape.size, depth=SKEW_BEATS)
+        m.submodules.queue = queue = SyncFIFO(width=shape.size, depth=self.config.waiting_beats)
         leaving = shape(queue.r_data)
         m.d.comb += [
             queue.w_data.eq(self.beats.payload),

@@ -11,11 +11,11 @@ from quantflow import isa
 
 
 class ComputeControl(wiring.Component):
-    """Takes the next instruction and checks it while one runs, and starts it when it may begin.
+    """Checks the next instruction while one runs, and takes and starts it when it may begin.
 
     It begins when the read side is not `running`, the write side has its own copy of the
-    instruction before (`copied`), and everything is `written` or the instruction `overlaps`:
-    `reading` then becomes the instruction, `start` being set in its first cycle. From the transfer
+    instruction before (`copied`), and everything is `written` or the instruction `overlaps`: it is
+    taken, and is `reading` from the next cycle on, in which `start` is set. From the cycle in which it is offered
     to `start` it takes at least `latency` cycles, from the last cycle with `running` to `start`
     two. An illegal instruction, when its turn has come, makes `error_illegal` pulse and stops the
     unit until reset.
@@ -24,7 +24,7 @@ class ComputeControl(wiring.Component):
     Out(isa.Compute); start, busy, error_illegal Out(1).
     """
 
-    latency = 2 + InstructionCheck.latency
+    latency = 1 + InstructionCheck.latency
 
     def __init__(self, config):
         self.config = config
@@ -44,23 +44,25 @@ class ComputeControl(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.check = check = InstructionCheck(self.config)
-        following = Signal(self.reading.shape())
-        taken, checked, stopped = Signal(), Signal(), Signal()
-        transfer, turn, begins = Signal(), Signal(), Signal()
+        following = self.instructions.payload
+        checked, overlaps, stopped = Signal(), Signal(), Signal()
+        turn, begins = Signal(), Signal()
         under_way = Signal(range(MOST_UNDER_WAY + 1))
         m.d.comb += [
             check.instruction.eq(following),
-            self.instructions.ready.eq(~taken & ~under_way.all()),
-            transfer.eq(self.instructions.valid & self.instructions.ready),
-            turn.eq(checked & ~self.start & ~self.running & self.copied & (following.overlaps | self.written)),
-            begins.eq(turn & check.legal),
+            turn.eq(checked & ~self.start & ~self.running & self.copied & (overlaps | self.written)),
+            begins.eq(turn & check.legal & ~under_way.all()),
+            self.instructions.ready.eq(begins),
             self.error_illegal.eq(turn & ~check.legal & ~stopped),
         ]
-        m.d.sync += [self.start.eq(begins), checked.eq(taken & ~begins), stopped.eq(stopped | self.error_illegal)]
-        with m.If(transfer):
-            m.d.sync += [following.eq(self.instructions.payload), taken.eq(1)]
+        m.d.sync += [
+            self.start.eq(begins),
+            checked.eq(self.instructions.valid & ~begins),
+            overlaps.eq(following.overlaps),
+            stopped.eq(stopped | self.error_illegal),
+            under_way.eq(under_way + begins - self.done),
+        ]
         with m.If(begins):
-            m.d.sync += [self.reading.eq(following), taken.eq(0)]
-        m.d.sync += under_way.eq(under_way + transfer - self.done)
+            m.d.sync += self.reading.eq(following)
         m.d.comb += self.busy.eq(under_way.any() & ~stopped)
         return m

@@ -30,7 +30,7 @@ class ComputeUnit(wiring.Component):
     residual_passes * residual_blocks + passes * kernel_rows * kernel_columns * input_blocks. An
     instruction adds
 
-        start_cycles      from its transfer, which is 0, to its first step where nothing runs
+        start_cycles      from the cycle in which it is offered, which is 0, to its first step where nothing runs
         done_cycles       from its last step, which is 0, to `done`
         overlap_cycles    from the last step of the instruction before to its first, with `overlaps`
         wait_cycles       the same without, where that one drains
@@ -105,7 +105,7 @@ class ComputeUnit(wiring.Component):
 
     @property
     def overhead_cycles(self):
-        """Cycles from the transfer of an instruction to `done`, both included, beyond its steps."""
+        """Cycles from the offer of an instruction to `done`, both included, beyond its steps."""
         return self.start_cycles + self.done_cycles
 
     def elaborate(self, platform):

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, LITE_DATA_BITS, lite_signature
+from hdl.bus.axi import lite_signature
 from hdl.bus.axi_lite_slave import AxiLiteSlave
 from hdl.control.performance_counters import EVENTS, PerformanceCounters
 from hdl.control.profile import Profile
@@ -40,11 +40,11 @@ class Control(wiring.Component):
         super().__init__({
             "axi": In(lite_signature(CONTROL_ADDRESS_BITS)),
             "start": Out(1),
-            "program_address": Out(ADDRESS_BITS),
-            "program_length": Out(LITE_DATA_BITS),
-            "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
-            "region_sizes": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
-            "port_bases": Out(data.ArrayLayout(ADDRESS_BITS, config.ports)),
+            "program_address": Out(config.memory_address_bits),
+            "program_length": Out(config.memory_address_bits),
+            "bases": Out(data.ArrayLayout(config.memory_address_bits, BASE_REGISTERS)),
+            "region_sizes": Out(data.ArrayLayout(config.region_size_bits, BASE_REGISTERS)),
+            "port_bases": Out(data.ArrayLayout(config.memory_address_bits, config.ports)),
             "clear": Out(1),
             "flush": Out(1),
             "finished": In(1),
@@ -62,7 +62,7 @@ class Control(wiring.Component):
         m.submodules.slave = slave = AxiLiteSlave(CONTROL_ADDRESS_BITS)
         m.submodules.registers = registers = RegisterFile(self.config)
         m.submodules.sequencer = sequencer = RunSequencer()
-        m.submodules.counters = counters = PerformanceCounters()
+        m.submodules.counters = counters = PerformanceCounters(self.config)
         if self.config.profile_depth:
             self._profile(m, slave.write, sequencer, registers, counters)
         m.submodules.watchdog = watchdog = Watchdog(self.config.watchdog_cycles)

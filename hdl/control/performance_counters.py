@@ -8,6 +8,7 @@ from hdl.bus.axi import LITE_DATA_BITS
 from quantflow.registers import COUNTERS, Register
 
 EVENTS = tuple(register.name.lower() for register in COUNTERS if register != Register.CYCLES)
+ALWAYS = (Register.CYCLES, Register.COMPUTE_STEPS)  # counters of every machine
 
 
 class PerformanceCounters(wiring.Component):
@@ -15,13 +16,15 @@ class PerformanceCounters(wiring.Component):
 
         counts[CYCLES] += running;  counts[event] += running & events[event]
 
-    32 bits, wrapping. `clear` makes all of them zero and goes before counting.
+    32 bits, wrapping. `clear` makes all of them zero and goes before counting. Those that the configuration leaves out
+    stay zero.
 
     Ports: clear, running In(1); events In(one bit by name for each of EVENTS);
     counts Out(ArrayLayout(32, len(COUNTERS)), in the order of COUNTERS).
     """
 
-    def __init__(self):
+    def __init__(self, config):
+        self.config = config
         super().__init__({
             "clear": In(1),
             "running": In(1),
@@ -35,6 +38,8 @@ class PerformanceCounters(wiring.Component):
             m.d.sync += self.counts.eq(0)
         with m.Elif(self.running):
             for count, register in zip(self.counts, COUNTERS, strict=True):
+                if not self.config.counters and register not in ALWAYS:
+                    continue
                 happened = 1 if register == Register.CYCLES else self.events[register.name.lower()]
                 m.d.sync += count.eq(count + happened)
         return m

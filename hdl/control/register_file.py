@@ -4,15 +4,14 @@ from amaranth import Module, Mux
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.bus.axi import ADDRESS_BITS, LITE_DATA_BITS
-from hdl.bus.axi_lite_slave import write_layout
+from hdl.bus.axi import LITE_DATA_BITS
+from hdl.bus.axi_lite_slave import BYTE_BITS, write_layout
 from hdl.control.run_sequencer import ERROR_BITS
 from quantflow.registers import BASE_REGISTERS, COUNTERS, START, STOP, UNBOUNDED, Register, identity
 
 CONTROL_ADDRESS_BITS = 8
 STATUS_BITS = 3  # BUSY, DONE, FAILED
 WORD_BYTES = LITE_DATA_BITS // 8
-SIZES = data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)
 
 
 class RegisterFile(wiring.Component):
@@ -23,25 +22,26 @@ class RegisterFile(wiring.Component):
     registers that are read only or do not exist; these read as 0.
 
     Ports: write In(write_layout); read_address In, read_data Out(32) combinational; start, stop
-    Out(1); program_address, program_length Out(32); bases, region_sizes (UNBOUNDED before they are
-    written) and port_bases (one for each port) Out(ArrayLayout(32)); interrupt_enable Out(1); status
+    Out(1); program_address, program_length, bases, region_sizes (UNBOUNDED before they are
+    written) and port_bases (one for each port) Out; interrupt_enable Out(1); status
     In(3), bits as in the STATUS register; error In; counts In(ArrayLayout(32), in the order of
     COUNTERS); profile_cycles In(32).
     """
 
     def __init__(self, config):
         self.config = config
+        sizes = data.ArrayLayout(config.region_size_bits, BASE_REGISTERS)
         super().__init__({
             "write": In(write_layout(CONTROL_ADDRESS_BITS)),
             "read_address": In(CONTROL_ADDRESS_BITS),
             "read_data": Out(LITE_DATA_BITS),
             "start": Out(1),
             "stop": Out(1),
-            "program_address": Out(ADDRESS_BITS),
-            "program_length": Out(LITE_DATA_BITS),
-            "bases": Out(data.ArrayLayout(ADDRESS_BITS, BASE_REGISTERS)),
-            "region_sizes": Out(SIZES, init=[UNBOUNDED] * BASE_REGISTERS),
-            "port_bases": Out(data.ArrayLayout(ADDRESS_BITS, config.ports)),
+            "program_address": Out(config.memory_address_bits),
+            "program_length": Out(config.memory_address_bits),
+            "bases": Out(data.ArrayLayout(config.memory_address_bits, BASE_REGISTERS)),
+            "region_sizes": Out(sizes, init=[UNBOUNDED % (1 << config.region_size_bits)] * BASE_REGISTERS),
+            "port_bases": Out(data.ArrayLayout(config.memory_address_bits, config.ports)),
             "interrupt_enable": Out(1),
             "status": In(STATUS_BITS),
             "error": In(ERROR_BITS),
@@ -84,4 +84,7 @@ class RegisterFile(wiring.Component):
                     m.d.sync += self.interrupt_enable.eq(Mux(write.mask[0], write.data[0], self.interrupt_enable))
                 for address, register in settings.items():
                     with m.Case(int(address)), m.If(~busy):
-                        m.d.sync += register.eq((register & ~write.mask) | (write.data & write.mask))
+                        for low in range(0, len(register), BYTE_BITS):
+                            bits = slice(low, low + BYTE_BITS)
+                            with m.If(write.mask[low]):
+                                m.d.sync += register[bits].eq(write.data[bits])

@@ -5,13 +5,12 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, burst_layout
+from hdl.bus.axi import burst_layout
 from hdl.bus.burst_splitter import BurstSplitter
 from hdl.instructions.seal_check import SealCheck
 from quantflow.isa import SEAL_BITS, instruction_bits
 
 PREFETCH = 4  # instructions on their way from memory or waiting here
-LENGTH_BITS = 32  # of the register PROGRAM_LENGTH
 
 
 class Fetch(wiring.Component):
@@ -34,8 +33,8 @@ class Fetch(wiring.Component):
         self.config = config
         super().__init__({
             "start": In(1),
-            "program_address": In(ADDRESS_BITS),
-            "program_length": In(LENGTH_BITS),
+            "program_address": In(config.memory_address_bits),
+            "program_length": In(config.memory_address_bits),
             "bursts": Out(stream.Signature(burst_layout(config))),
             "beats": In(stream.Signature(unsigned(config.beat_bits))),
             "instructions": Out(stream.Signature(unsigned(instruction_bits(config)))),
@@ -52,7 +51,7 @@ class Fetch(wiring.Component):
         m.submodules.splitter = splitter = BurstSplitter(self.config)
         connect(m, splitter.bursts, flipped(self.bursts))
         claimed = Signal(range(PREFETCH + 1))
-        remaining = Signal(LENGTH_BITS)
+        remaining = Signal.like(self.program_length)
         request, delivered = Signal(), Signal()
         m.d.comb += [
             splitter.requests.payload.beats.eq(self.instruction_beats),
@@ -72,7 +71,7 @@ class Fetch(wiring.Component):
 
     def _walk(self, m, request, address, remaining):
         """Count addresses up and instructions down."""
-        next_address = Signal(ADDRESS_BITS)
+        next_address = Signal.like(self.program_address)
         m.d.comb += address.eq(next_address)
         with m.If(self.start):
             m.d.sync += [next_address.eq(self.program_address), remaining.eq(self.program_length)]

@@ -4,9 +4,9 @@ from amaranth import Cat, Module, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, burst_layout
+from hdl.bus.axi import burst_layout
 from hdl.instructions.dispatcher import Dispatcher
-from hdl.instructions.fetch import LENGTH_BITS, Fetch
+from hdl.instructions.fetch import Fetch
 from hdl.instructions.token_gate import TokenGate
 from hdl.layouts import struct_layout
 from quantflow.isa import INSTRUCTIONS, UNITS, Opcode, Unit
@@ -33,8 +33,8 @@ class InstructionPath(wiring.Component):
         }
         super().__init__({
             "start": In(1),
-            "program_address": In(ADDRESS_BITS),
-            "program_length": In(LENGTH_BITS),
+            "program_address": In(config.memory_address_bits),
+            "program_length": In(config.memory_address_bits),
             "bursts": Out(stream.Signature(burst_layout(config))),
             "beats": In(stream.Signature(unsigned(config.beat_bits))),
             **units,

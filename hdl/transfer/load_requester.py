@@ -4,7 +4,7 @@ from amaranth import Array, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.bus.axi import ADDRESS_BITS, request_layout
+from hdl.bus.axi import request_layout
 from hdl.layouts import struct_layout
 from hdl.transfer.load_receiver import receipt_layout
 from hdl.transfer.load_sink import place_layout
@@ -22,7 +22,7 @@ class LoadRequester(wiring.Component):
     instruction with a target or region that does not exist, a weight width that the configuration
     does not have, or no beats is not taken: it holds `error_illegal` until the component is reset.
 
-    Ports: instructions In(stream of isa.Load's layout); bases In(ArrayLayout(32)), by region;
+    Ports: instructions In(stream of isa.Load's layout); bases In, by region;
     requests Out(stream of request_layout); receipts Out(stream of receipt_layout); places Out(stream
     of place_layout); busy, error_illegal Out(1).
     """
@@ -33,7 +33,7 @@ class LoadRequester(wiring.Component):
         self.config = config
         super().__init__({
             "instructions": In(stream.Signature(struct_layout(Load, config))),
-            "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "bases": In(data.ArrayLayout(config.memory_address_bits, len(Region))),
             "requests": Out(stream.Signature(request_layout(config))),
             "receipts": Out(stream.Signature(receipt_layout(config))),
             "places": Out(stream.Signature(place_layout(config))),

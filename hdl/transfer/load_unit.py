@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, request_layout
+from hdl.bus.axi import request_layout
 from hdl.layouts import parameter_word, row_write, struct_layout, weight_word, word_write
 from hdl.transfer.load_requester import LoadRequester
 from hdl.transfer.load_sink import LoadSink
@@ -21,7 +21,7 @@ class LoadUnit(wiring.Component):
     order, in the cycle after the last word was accepted. After an error (see LoadRequester and LoadSink) the
     unit wants a reset; beats under way are then nobody's, MemoryReader's `flush` swallows them.
 
-    Ports: instructions In(stream of isa.Load's layout); bases In(ArrayLayout(32)), by region;
+    Ports: instructions In(stream of isa.Load's layout); bases In, by region;
     requests Out(stream of request_layout); beats In(stream of unsigned(beat_bits)); activation_write
     Out(stream of row_write); weight_write, parameter_write Out({enable, address, data});
     done, busy, error_illegal, error_address_weight Out(1).
@@ -31,7 +31,7 @@ class LoadUnit(wiring.Component):
         self.config = config
         super().__init__({
             "instructions": In(stream.Signature(struct_layout(Load, config))),
-            "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "bases": In(data.ArrayLayout(config.memory_address_bits, len(Region))),
             "requests": Out(stream.Signature(request_layout(config))),
             "beats": In(stream.Signature(unsigned(config.beat_bits))),
             "activation_write": Out(stream.Signature(row_write(config))),

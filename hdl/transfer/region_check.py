@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from hdl.bus.axi import ADDRESS_BITS, request_layout
+from hdl.bus.axi import request_layout
 from quantflow.isa import WRITABLE, Region
 
 
@@ -20,8 +20,8 @@ class RegionCheck(wiring.Component):
 
     The sum of three numbers is compared by a carry-save row and one adder.
 
-    Ports: region In, memory_address In(32), beats In: the instruction's fields; take In(1); sizes
-    In(ArrayLayout(32)), by region; requests In, passed Out(streams of request_layout); error Out(1).
+    Ports: region In, memory_address, beats In: the instruction's fields; take In(1); sizes
+    In, by region; requests In, passed Out(streams of request_layout); error Out(1).
     """
 
     latency = 0  # of requests
@@ -31,10 +31,10 @@ class RegionCheck(wiring.Component):
         requests = stream.Signature(request_layout(config))
         super().__init__({
             "region": In((len(Region) - 1).bit_length()),
-            "memory_address": In(ADDRESS_BITS),
+            "memory_address": In(config.memory_address_bits),
             "beats": In(request_layout(config)["beats"].shape),
             "take": In(1),
-            "sizes": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "sizes": In(data.ArrayLayout(config.region_size_bits, len(Region))),
             "requests": In(requests),
             "passed": Out(requests),
             "error": Out(1),
@@ -42,7 +42,7 @@ class RegionCheck(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        bits = max(ADDRESS_BITS, len(self.beats) + exact_log2(self.config.beat_bytes)) + 2
+        bits = max(self.config.region_size_bits, len(self.beats) + exact_log2(self.config.beat_bytes)) + 2
         offset, length, size = Signal(bits), Signal(bits), Signal(bits)
         m.d.comb += [
             offset.eq(self.memory_address),

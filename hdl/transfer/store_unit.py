@@ -4,7 +4,7 @@ from amaranth import Array, Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hdl.bus.axi import ADDRESS_BITS, request_layout
+from hdl.bus.axi import request_layout
 from hdl.layouts import bank_row, struct_layout
 from hdl.transfer.containers import resize_elements
 from hdl.transfer.row_reader import RowReader
@@ -25,7 +25,7 @@ class StoreUnit(wiring.Component):
     exist, or no beats, is not begun and holds `error_illegal`; beats that are not those of whole
     rows set it in mid-run. After an error the unit wants a reset.
 
-    Ports: instructions In(stream of isa.Store's layout); bases In(ArrayLayout(32)), by region;
+    Ports: instructions In(stream of isa.Store's layout); bases In, by region;
     requests Out(stream of request_layout); beats Out(stream of unsigned(beat_bits)); written In(1);
     store_read Out(stream of addresses), rows In(stream of bank_row): see ActivationScratchpad; done,
     busy, error_illegal Out(1).
@@ -37,7 +37,7 @@ class StoreUnit(wiring.Component):
         self.config = config
         super().__init__({
             "instructions": In(stream.Signature(struct_layout(Store, config))),
-            "bases": In(data.ArrayLayout(ADDRESS_BITS, len(Region))),
+            "bases": In(data.ArrayLayout(config.memory_address_bits, len(Region))),
             "requests": Out(stream.Signature(request_layout(config))),
             "beats": Out(stream.Signature(unsigned(config.beat_bits))),
             "written": In(1),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Pipeline:
     """Cycles between the events of instructions, as `hdl.compute.ComputeUnit` defines them."""
 
-    start: int  # from an instruction's transfer to its first step, where nothing runs
+    start: int  # from an instruction's being offered to its first step, where nothing runs
     done: int  # from its last step to the end that other units see
     overlap: int  # from the last step of the one before to its first, with `overlaps`
     wait: int  # the same without
@@ -22,7 +22,7 @@ class Pipeline:
         writing = max(7, config.requantizers + 3)
         done = 9 + mac + drain + writing
         boundary = drain + config.requantizers + 2
-        return cls(start=4, done=done, overlap=3, wait=done - 4, boundary=boundary, switch=boundary + mac - 2)
+        return cls(start=3, done=done, overlap=3, wait=done - 4, boundary=boundary, switch=boundary + mac - 2)
 
 
 def compute_steps(compute):

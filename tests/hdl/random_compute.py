@@ -155,14 +155,15 @@ def groups_of(instruction):
 
 
 def done_times(instructions, config, unit):
-    """When each is done, the first being taken at 0 and all the others offered; `unit` has a ComputeUnit's facts."""
+    """When each is done, the first being taken at 0, each other one offered in the cycle behind; `unit` has a
+    ComputeUnit's facts."""
     long_ago = -unit.wait_cycles - unit.switch_cycles
-    taken, last, drained, copied, times = 0, long_ago, long_ago, 0, []
+    offered, last, drained, copied, times = -1, long_ago, long_ago, 0, []
     between, operation = 0, instructions[0].operation
     for instruction in instructions:
         earliest = last if instruction.overlaps else max(last, drained + unit.wait_cycles - unit.overlap_cycles)
-        first = max(taken + unit.start_cycles, earliest + unit.overlap_cycles, copied)
-        taken = first - 1
+        first = max(offered + unit.start_cycles, earliest + unit.overlap_cycles, copied)
+        offered = first - 1
         steps = steps_of(instruction)
         spacing = unit.switch_cycles if instruction.operation != operation else unit.boundary_cycles
         end = first + steps - 1 if instruction.partial else max(first + steps - 1, drained + spacing)

@@ -293,7 +293,7 @@ async def faults_are_reported_and_reset_clears_them(dut):
         seen = set()
         for _ in range(longest):
             await RisingEdge(dut.clk)
-            dut.instructions__valid.value = 0
+            dut.instructions__valid.value = int(dut.instructions__valid.value) & ~int(dut.instructions__ready.value)
             seen |= {name for name in ERRORS if int(getattr(dut, name).value)}
         assert seen == {error}, instruction
         await driver.reset()

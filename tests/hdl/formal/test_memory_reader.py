@@ -4,10 +4,8 @@ import pytest
 from amaranth import Cat, Mux, Signal
 from amaranth.asserts import AnyConst
 
-from hdl.bus import read_port
 from hdl.bus.axi import BOUNDARY_BYTES, ERROR_BIT
 from hdl.bus.memory_reader import CLIENTS, MemoryReader
-from hdl.bus.read_port import SKEW_BEATS
 from quantflow.config import Config
 from tests.hdl.formal.prover import needs_prover, refuted
 from tests.hdl.formal.queues import Queue
@@ -18,8 +16,10 @@ pytestmark = [pytest.mark.slow, needs_prover]
 COUNT_BITS = 4  # of the beats under way in Count
 
 
-def config(ports, outstanding_bursts=3):
-    return Config(pixels=1, lanes=4, port_bits=32, ports=ports, burst_beats=16, outstanding_bursts=outstanding_bursts)
+def config(ports, outstanding_bursts=3, waiting_beats=16):
+    """Few beats wait where queues are to be full within the cycles looked at."""
+    bursts = {"outstanding_bursts": outstanding_bursts, "waiting_beats": waiting_beats}
+    return Config(pixels=1, lanes=4, port_bits=32, ports=ports, burst_beats=16, **bursts)
 
 
 class Order(Spec):
@@ -67,7 +67,7 @@ class Order(Spec):
             word_in=Cat(axi.rdata, axi.rlast, axi.rresp[ERROR_BIT]),
             pop=reader.beat,
             word_out=Cat(Mux(reader.beats[0].valid, *parts), self.inside("r_data", f"port_{index}", "queue")[bits:]),
-            depth=SKEW_BEATS,
+            depth=self.component.config.waiting_beats,
         )
         queue.kept_in(m, self, f"port_{index}", "queue")
 
@@ -175,18 +175,12 @@ def test_order_for_ever(ports, tmp_path):
     assert refuted(Order(MemoryReader(config(ports))), tmp_path, 2) == set()
 
 
-@pytest.fixture
-def short_queues(monkeypatch):
-    """Queues that are full within the cycles looked at."""
-    monkeypatch.setattr(read_port, "SKEW_BEATS", 2)
+def test_every_beat_once(tmp_path):
+    assert refuted(Count(MemoryReader(config(2, 2, 2)), 1), tmp_path, 11, bounded=True) == set()
 
 
-def test_every_beat_once(short_queues, tmp_path):
-    assert refuted(Count(MemoryReader(config(2, 2)), 1), tmp_path, 11, bounded=True) == set()
-
-
-def test_no_client_starves(short_queues, tmp_path):
-    assert refuted(Count(MemoryReader(config(1, 2)), 1, prompt=True), tmp_path, 14, bounded=True) == set()
+def test_no_client_starves(tmp_path):
+    assert refuted(Count(MemoryReader(config(1, 2, 2)), 1, prompt=True), tmp_path, 14, bounded=True) == set()
 
 
 ORDER_MUTATIONS = {
@@ -211,6 +205,6 @@ def test_a_mutated_order_is_refuted(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", COUNT_MUTATIONS)
-def test_a_mutated_count_is_refuted(name, short_queues, tmp_path):
+def test_a_mutated_count_is_refuted(name, tmp_path):
     mutant = mutated(MemoryReader, COUNT_MUTATIONS[name])
-    assert refuted(Count(mutant(config(2, 2)), 1), tmp_path, 9, bounded=True)
+    assert refuted(Count(mutant(config(2, 2, 2)), 1), tmp_path, 9, bounded=True)

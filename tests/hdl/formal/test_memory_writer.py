@@ -4,10 +4,8 @@ import pytest
 from amaranth import Cat, Mux, Signal
 from amaranth.asserts import AnyConst
 
-from hdl.bus import write_port
 from hdl.bus.axi import BOUNDARY_BYTES
 from hdl.bus.memory_writer import MemoryWriter
-from hdl.bus.read_port import SKEW_BEATS
 from quantflow.config import Config
 from tests.hdl.formal.prover import needs_prover, refuted
 from tests.hdl.formal.queues import Queue
@@ -16,8 +14,10 @@ from tests.hdl.formal.spec import Spec, assume, claim, mutated, stays_until_take
 pytestmark = [pytest.mark.slow, needs_prover]
 
 
-def config(ports, outstanding_bursts=3):
-    return Config(pixels=1, lanes=4, port_bits=32, ports=ports, burst_beats=16, outstanding_bursts=outstanding_bursts)
+def config(ports, outstanding_bursts=3, waiting_beats=16):
+    """Few beats wait where queues are to be full within the cycles looked at."""
+    bursts = {"outstanding_bursts": outstanding_bursts, "waiting_beats": waiting_beats}
+    return Config(pixels=1, lanes=4, port_bits=32, ports=ports, burst_beats=16, **bursts)
 
 
 class Order(Spec):
@@ -49,7 +49,7 @@ class Order(Spec):
         """Beats come out as they went in, but for those of a flush, which write nothing."""
         writer = self.component
         levels = [self.inside("level", f"port_{number}", "queue") for number in range(len(writer.axi))]
-        room = Cat(level != SKEW_BEATS for level in levels).all()
+        room = Cat(level != writer.config.waiting_beats for level in levels).all()
         filled = writer.flush & self.inside("r_rdy", "lengths") & room
         part = writer.beats.payload.word_select(index, writer.config.port_bits)
         enabled = taken.replicate(len(axi.wstrb))
@@ -60,7 +60,7 @@ class Order(Spec):
             word_in=Cat(part, enabled),
             pop=axi.wvalid & axi.wready,
             word_out=Cat(axi.wdata, axi.wstrb),
-            depth=SKEW_BEATS,
+            depth=self.component.config.waiting_beats,
         )
         row = self.inside("consume", f"port_{index}", "queue") + queue.ahead
         word = self.peek(row, f"port_{index}", "queue", "storage")
@@ -128,18 +128,12 @@ def test_order_for_ever(ports, tmp_path):
     assert refuted(Order(MemoryWriter(config(ports))), tmp_path, 2) == set()
 
 
-@pytest.fixture
-def short_queues(monkeypatch):
-    """Queues that are full within the cycles looked at."""
-    monkeypatch.setattr(write_port, "SKEW_BEATS", 2)
+def test_every_beat_announced(tmp_path):
+    assert refuted(Count(MemoryWriter(config(2, 2, 2)), 1), tmp_path, 11, bounded=True) == set()
 
 
-def test_every_beat_announced(short_queues, tmp_path):
-    assert refuted(Count(MemoryWriter(config(2, 2)), 1), tmp_path, 11, bounded=True) == set()
-
-
-def test_every_flush_ends(short_queues, tmp_path):
-    assert refuted(Count(MemoryWriter(config(1, 2)), 1, prompt=True), tmp_path, 14, bounded=True) == set()
+def test_every_flush_ends(tmp_path):
+    assert refuted(Count(MemoryWriter(config(1, 2, 2)), 1, prompt=True), tmp_path, 14, bounded=True) == set()
 
 
 ORDER_MUTATIONS = {
@@ -164,6 +158,6 @@ def test_a_mutated_order_is_refuted(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", COUNT_MUTATIONS)
-def test_a_mutated_count_is_refuted(name, short_queues, tmp_path):
+def test_a_mutated_count_is_refuted(name, tmp_path):
     mutant = mutated(MemoryWriter, COUNT_MUTATIONS[name])
-    assert refuted(Count(mutant(config(1, 2)), 1, prompt=True), tmp_path, 14, bounded=True)
+    assert refuted(Count(mutant(config(1, 2, 2)), 1, prompt=True), tmp_path, 14, bounded=True)
