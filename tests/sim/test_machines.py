@@ -41,6 +41,25 @@ def _branches(**bits):
 
 MACHINES = {
     "P=1": (Config(pixels=1, lanes=4, port_bits=32, activation_depth=1024), _digits),
+    "as small as can be, 128 KB of memory": (
+        Config(
+            pixels=1,
+            lanes=2,
+            port_bits=32,
+            accumulator_bits=24,
+            weight_depth=512,
+            burst_beats=16,
+            outstanding_bursts=1,
+            queue_depth=1,
+            waiting_beats=2,
+            extent_bits=8,
+            phase_bits=2,
+            memory_address_bits=17,
+            counters=False,
+            profile_depth=0,
+        ),
+        _digits,
+    ),
     "P=3, two 64-bit ports": (Config(pixels=3, lanes=8, ports=2, activation_depth=256), _strides),
     "P=7, R=2, 16 bits": (
         Config(
