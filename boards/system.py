@@ -20,6 +20,7 @@ class ProcessingSystem:
     ports: int = 4  # high-performance AXI3 ports, S_AXI_HP0 and up
     port_bits: int = 64  # of one of them
     dram_mb_s: int  # that the board's DRAM moves at most: bytes of its bus times transfers a second
+    control_address: int = 0x43C0_0000  # of the registers, a multiple of 4096 behind M_AXI_GP0 (0x40000000 and up)
     # of the vendor's IP processing_system7, for the case that its board files are not installed: crystal, DRAM
     settings: dict[str, str] = field(default_factory=dict)
 

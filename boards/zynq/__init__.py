@@ -9,8 +9,6 @@ from boards.zynq.wrapper import WRAPPER, interface, wrapper_verilog
 from quantflow.errors import UserError
 from quantflow.manifest import VERILOG
 
-CONTROL_ADDRESS = 0x43C0_0000  # of the registers, behind M_AXI_GP0 (0x40000000 to 0x7FFFFFFF)
-INTERRUPT_ID = 61  # of the interrupt controller: IRQ_F2P[0] (Xilinx UG585, table 7-4)
 # S_AXI_HP ports for so many of the machine's. HP0 and HP1 share a port of the memory controller, as do HP2 and HP3
 # (UG585, figure 10-1): two take one of each.
 HP_PORTS = {1: (0,), 2: (0, 2), 4: (0, 1, 2, 3)}
@@ -47,7 +45,7 @@ def _settings(board, config):
         "sources": f"{VERILOG} {WRAPPER}.v",
         "memory_ports": " ".join(f"{interface(port)} HP{hp}" for port, hp in enumerate(HP_PORTS[config.ports])),
         "port_bits": config.port_bits,
-        "control_address": f"{CONTROL_ADDRESS:#x}",
+        "control_address": f"{board.system.control_address:#x}",
         "processing_system": " ".join(f"{name} {{{value}}}" for name, value in board.system.settings.items()),
     }
     return "".join(f"set {name} {{{value}}}\n" for name, value in values.items())

@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 
 import boards
+from boards.board import Board
+from quantflow import tuned_file
 from quantflow.cli import main
 from quantflow.errors import UserError
+from quantflow.manifest import Manifest
+from tests.quantflow.networks import RandomNetwork
 
 ULX3S = boards.source("ulx3s-85f")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "boards.md"
@@ -102,16 +106,21 @@ def test_missing_file(tmp_path):
 
 
 def test_on_the_command_line(file, tmp_path, capsys):
-    """A wrong file ends `quantflow generate` in a sentence; `quantflow boards --source` prints one to begin with."""
-    from quantflow import tuned_file
-    from tests.quantflow.networks import RandomNetwork
-
+    """A board's file is named like a board; a wrong one ends `quantflow generate` in a sentence."""
     tuned_file.save(RandomNetwork(1, (2, 5, 5)).dense(4, relu=False).finish(), tmp_path / "tuned")
+    build = tmp_path / "build"
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_:
+            main([str(argument) for argument in arguments])
+        return exit_.value.code
+
     path = file("BOARD = 3")
-    with pytest.raises(SystemExit) as exit_:
-        main(["generate", str(tmp_path / "tuned"), "--board", str(path), "-o", str(tmp_path / "build")])
-    assert exit_.value.code == 2 and not (tmp_path / "build").exists()
+    assert run("generate", tmp_path / "tuned", "--board", path, "-o", build) == 2 and not build.exists()
     assert capsys.readouterr().err == f"error: BOARD of {path} is of type int and not a boards.board.Board\n"
-    with pytest.raises(SystemExit) as exit_:
-        main(["boards", "--source", "ulx3s-85f"])
-    assert exit_.value.code == 0 and capsys.readouterr().out == ULX3S
+    assert run("boards", "--source", "ulx3s-85f") == 0
+    source = capsys.readouterr().out
+    assert source == ULX3S
+    path = file(source.replace("lanes=8", "lanes=4").replace("ulx3s-85f", "mine"))
+    assert run("generate", tmp_path / "tuned", "--board", path, "--config", "board", "-o", build) == 0
+    assert Manifest.read(build).board == "mine" and Board.read(build) == boards.find(path)

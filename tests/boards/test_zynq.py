@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -70,3 +71,16 @@ def test_own_configurations(name):
     board = boards.find(name)
     assert board.config.burst_beats == 16
     assert _files(board.config, board)["board.tcl"].count("HP") == board.config.ports
+
+
+@pytest.mark.parametrize("document", ["boards.md", "driver.md"])
+def test_documented_address(document):
+    """What a reader copies from the documents is where build.tcl puts the registers, and what board.json says."""
+    text = (Path(__file__).parents[2] / "docs" / document).read_text()
+    assert set(re.findall(r"0x4[0-9A-F]{7}", text)) == {f"{BOARD.system.control_address:#X}".replace("X", "x")}
+
+
+def test_another_address():
+    """A user's board may have the registers elsewhere, as where another design is in the same part."""
+    board = replace(BOARD, system=replace(BOARD.system, control_address=0x4000_0000))
+    assert "set control_address {0x40000000}" in _files(Config(pixels=1, lanes=8), board)["board.tcl"]

@@ -70,7 +70,7 @@ def test_block_design(tmp_path, ports):
             converter = settings(run, link.split("/")[0])
             assert (converter["SI_PROTOCOL"], converter["MI_PROTOCOL"]) == ("AXI4", "AXI3")
     (registers,) = [arguments for arguments in run.of("assign_bd_address") if "-offset" in arguments]
-    assert int(registers[registers.index("-offset") + 1], 0) == zynq.CONTROL_ADDRESS
+    assert int(registers[registers.index("-offset") + 1], 0) == BOARD.system.control_address
     assert registers[-2:] == ["ps/Data", "accelerator/s_axil/reg0"]
     memories = {arguments[-2]: arguments[-1] for arguments in run.of("assign_bd_address") if arguments != registers}
     assert memories == {pin: f"{target}/{target[-3:]}_DDR_LOWOCM" for pin, target in expected.items()}
