@@ -11,9 +11,9 @@ from boards.driver.headers import c_headers
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("boards", "quantflow")  # whose files are copied; everything else must be there
-MODULES = ("boards.driver", "boards.driver.pynq", "boards.driver.serial_line")
+MODULES = ("boards.driver", "boards.driver.litex_link", "boards.driver.pynq", "boards.driver.serial_line")
 DRIVER, C = "driver", "c"  # folders in a build folder, the one in the other
-C_FILES = ("quantflow.h", "quantflow.c")
+C_FILES = ("quantflow.h", "quantflow.c", "quantflow_layout.c", "quantflow_mapped.c")
 
 
 def driver_files(manifest, model):

@@ -50,13 +50,16 @@ def main():
     parser.add_argument("--build", action="store_true", help="synthesize, place and route (Yosys, nextpnr, Trellis)")
     parser.add_argument("--load", action="store_true", help="load the bitstream with openFPGALoader")
     arguments = parser.parse_args()
-    clock = arguments.clock or json.loads((arguments.folder / "manifest.json").read_text())["clock_mhz"]
+    manifest = arguments.folder / "manifest.json"
+    if not manifest.is_file():
+        parser.error(f"{arguments.folder} is no build folder: it has no {manifest.name}")
+    clock = arguments.clock or json.loads(manifest.read_text())["clock_mhz"]
     output = arguments.output or arguments.folder / "litex"
     soc = system(arguments.folder, clock * 1e6, None if arguments.cpu == "none" else arguments.cpu)
     builder = Builder(
         soc, output_dir=str(output), csr_csv=str(output / "csr.csv"), compile_software=not arguments.no_software
     )
-    builder.build(build_name="system", run=arguments.build)
+    builder.build(build_name="system", run=arguments.build, timingstrict=True)
     if arguments.load:
         soc.platform.create_programmer().load_bitstream(builder.get_bitstream_filename(mode="sram"))
 

@@ -75,9 +75,16 @@ def check_with_yosys(gateware, folder):
 def test_bitstream_flow(folder):
     """The constraints and the synthesis script that LiteX leaves name the board's part, pins and sources."""
     gateware = example(folder, "--cpu", "none", "--clock", "50", "--output", "litex")
-    assert BOARD.part.options[0] in (gateware / "build_system.sh").read_text()
+    commands = (gateware / "build_system.sh").read_text()
+    assert " ".join(BOARD.part.options) in commands and "--timing-allow-fail" not in commands
     assert 'LOCATE COMP "serial_rx"' in (gateware / "system.lpf").read_text()
     assert "accelerator.v" in (gateware / "system.ys").read_text()
+
+
+def test_no_build_folder(folder, tmp_path):
+    command = [sys.executable, folder / "example.py", tmp_path]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 2 and f"{tmp_path} is no build folder: it has no manifest.json" in run.stderr
 
 
 def test_cache_is_refused():
