@@ -1,5 +1,7 @@
 """What the driver in C must know of the machine and of a build, as headers."""
 
+import string
+
 from quantflow.manifest import MODEL
 from quantflow.registers import BASE_REGISTERS, BUSY, DONE, FAILED, PORT_REGISTERS, START, STOP, Error, Register
 
@@ -36,6 +38,7 @@ def network_header(manifest, model):
         "output_address": manifest.output_address,
         "region_bases": bases,
         "region_sizes": sizes,
+        "layers": len(manifest.stages),
         "cold": _program(manifest, "cold"),
         "warm": _program(manifest, "warm"),
         "input": map_values(manifest.input),
@@ -43,7 +46,14 @@ def network_header(manifest, model):
     }
     about = f"The network of this build, for quantflow_open with the {len(model)} bytes of {MODEL}."
     body = ",\n".join(f"    .{name} = {_initializer(value)}" for name, value in values.items())
-    lines = ['#include "quantflow.h"', "", f"static const quantflow_network quantflow_build = {{\n{body},\n}};"]
+    tables = [_layers(manifest, name) for name in ("cold", "warm") if name in manifest.programs]
+    lines = [
+        '#include "quantflow.h"',
+        "",
+        *tables,
+        "",
+        f"static const quantflow_network quantflow_build = {{\n{body},\n}};",
+    ]
     return _header("QUANTFLOW_NETWORK_H", about, lines)
 
 
@@ -95,7 +105,27 @@ def _program(manifest, name):
     if name not in manifest.programs:
         return {"address": 0, "length": 0}
     program = manifest.programs[name]
-    return {"address": manifest.model_address + program.offset, "length": len(program.instructions)}
+    return {
+        "address": manifest.model_address + program.offset,
+        "length": len(program.instructions),
+        "recorded": int(len(program.of_unit("compute")) <= manifest.config.profile_depth),
+        "layers": _Name(_layers_name(name)),
+    }
+
+
+def _layers(manifest, name):
+    """The table of a program's layers."""
+    last = {record.stage: n for n, (_, record) in enumerate(manifest.programs[name].of_unit("compute"))}
+    rows = ({"name": stage.name, "last": last.get(n, 0)} for n, stage in enumerate(manifest.stages))
+    return f"static const quantflow_layer {_layers_name(name)}[] = {_initializer(tuple(rows))};"
+
+
+def _layers_name(program):
+    return f"quantflow_{program}_layers"
+
+
+class _Name(str):
+    """Something that the header has given a name."""
 
 
 def _initializer(value):
@@ -103,7 +133,17 @@ def _initializer(value):
         return "{" + ", ".join(f".{name} = {_initializer(each)}" for name, each in value.items()) + "}"
     if isinstance(value, tuple):
         return "{" + ", ".join(map(_initializer, value)) + "}"
+    if isinstance(value, _Name):
+        return value
+    if isinstance(value, str):
+        return _quoted(value)
     return f"{int(value)}" + "u" * (value >= 0)
+
+
+def _quoted(text):
+    """A string literal; names in a model's file may hold anything."""
+    plain = set(string.ascii_letters + string.digits + " _-+./:")
+    return '"' + "".join(chr(byte) if chr(byte) in plain else f"\\{byte:03o}" for byte in text.encode()) + '"'
 
 
 def _header(guard, about, lines):

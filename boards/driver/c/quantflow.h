@@ -26,7 +26,8 @@ typedef enum {
     QUANTFLOW_MACHINE_ERROR, /* the machine stopped: see quantflow_accelerator.error */
     QUANTFLOW_OUT_OF_TIME,   /* the link's wait gave up; the machine was stopped */
     QUANTFLOW_WAS_RESET,     /* neither busy nor done */
-    QUANTFLOW_DOES_NOT_STOP  /* the memory does not answer: load the bitstream again */
+    QUANTFLOW_DOES_NOT_STOP, /* the memory does not answer: load the bitstream again */
+    QUANTFLOW_NOT_RECORDED   /* the machine does not record its compute instructions' ends */
 } quantflow_result;
 
 /* How to reach a machine. Each function returns 0, or anything else where it fails. Addresses are bytes: of
@@ -42,10 +43,31 @@ typedef struct {
     int (*wait)(void *context, uint32_t turn);
 } quantflow_link;
 
+/* A layer, with what is fused to it, as one stage of the machine. */
+typedef struct {
+    const char *name;
+    uint32_t last; /* number of its last compute instruction among the program's */
+} quantflow_layer;
+
 typedef struct {
     uint32_t address; /* in the machine's own memory */
     uint32_t length;  /* instructions; 0: there is no such program */
+    uint32_t recorded; /* 1: the machine has room to record all compute instructions' ends */
+    const quantflow_layer *layers; /* network->layers of them */
 } quantflow_program;
+
+/* A machine whose registers and memory the processor sees at addresses of its own. */
+typedef struct {
+    volatile uint32_t *registers; /* of the control port */
+    unsigned char *memory;        /* where the processor sees the memory that is at `memory_address` on the bus */
+    uint32_t memory_address;
+    void (*flush)(void *data, uint32_t size);      /* writes caches back to memory; NULL where there are none */
+    void (*invalidate)(void *data, uint32_t size); /* forgets what caches hold of memory; NULL where there are none */
+    uint32_t turns;                                /* looks at a busy machine after which a run has taken too long */
+} quantflow_mapping;
+
+/* A link that polls. */
+quantflow_link quantflow_mapped(quantflow_mapping *mapping);
 
 /* A feature map of `images` images [channels][height][width] and how it lies in memory, see Transfer in
  * quantflow/compiler/transfer.py. The folded map's value [(c * fold_rows + j) * fold_columns + k][y][x] is that of
@@ -70,6 +92,7 @@ typedef struct {
     uint32_t memory_bytes; /* of all ports together: each needs its share, rounded up to 4096 */
     uint32_t model_address, model_bytes, input_address, output_address;
     uint32_t region_bases[QUANTFLOW_REGIONS], region_sizes[QUANTFLOW_REGIONS];
+    uint32_t layers;
     quantflow_program cold, warm;
     quantflow_map input, output;
 } quantflow_network;
@@ -79,6 +102,7 @@ typedef struct {
     const quantflow_link *link;
     const quantflow_network *network;
     uint32_t port_bases[QUANTFLOW_PORTS];
+    const quantflow_program *program; /* that ran last */
     uint32_t weights_on_chip;
     uint32_t error;  /* after QUANTFLOW_MACHINE_ERROR: one of QUANTFLOW_ERROR_... */
     uint32_t cycles; /* of the last run that ended well */
@@ -100,6 +124,9 @@ quantflow_result quantflow_read_result(quantflow_accelerator *accelerator, void 
 
 /* A counter of the last run: QUANTFLOW_CYCLES and what follows it. */
 quantflow_result quantflow_counter(const quantflow_accelerator *accelerator, uint32_t address, uint32_t *value);
+
+/* The cycles of each of the last run's layers, from the end of the one before to its own; network->layers of them. */
+quantflow_result quantflow_profile(const quantflow_accelerator *accelerator, uint32_t *cycles);
 
 /* Integers [images][channels][height][width] to bytes of memory, and back; unpacking is for maps that are not folded. */
 void quantflow_pack(const quantflow_map *map, const int32_t *values, void *memory);

@@ -3,10 +3,12 @@
 import ctypes
 import shutil
 import subprocess
-from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_int, c_int32, c_uint32, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char_p, c_int, c_int32, c_ubyte, c_uint32, c_void_p
 
 import numpy as np
 import pytest
+
+from boards.driver.carried import driver_files
 
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-Wshadow")
 SHIM = """
@@ -16,9 +18,12 @@ const quantflow_map *built_input(void) { return &quantflow_build.input; }
 const quantflow_map *built_output(void) { return &quantflow_build.output; }
 uint32_t accelerator_bytes(void) { return sizeof(quantflow_accelerator); }
 uint32_t accelerator_error(const quantflow_accelerator *accelerator) { return accelerator->error; }
+const char *layer_name(uint32_t layer) { return quantflow_build.cold.layers[layer].name; }
 uint32_t accelerator_cycles(const quantflow_accelerator *accelerator) { return accelerator->cycles; }
 """
-RESULTS = ("OK", "LINK_FAILED", "WRONG_MACHINE", "MACHINE_ERROR", "OUT_OF_TIME", "WAS_RESET", "DOES_NOT_STOP")
+RESULTS = (
+    "OK", "LINK_FAILED", "WRONG_MACHINE", "MACHINE_ERROR", "OUT_OF_TIME", "WAS_RESET", "DOES_NOT_STOP", "NOT_RECORDED",
+)  # fmt: skip
 TURNS = 3  # of waiting for one run, which sleep until the interrupt
 
 
@@ -26,10 +31,18 @@ def compile_driver(build, folder):
     """Compile the driver of a build folder; returns the library's path."""
     compiler = shutil.which("cc") or shutil.which("gcc") or pytest.skip("no C compiler is installed")
     (folder / "shim.c").write_text(SHIM)
-    sources = [str(build / "driver" / "c" / "quantflow.c"), str(folder / "shim.c")]
-    command = [compiler, *WARNINGS, "-O1", "-fPIC", "-shared", f"-I{build / 'driver' / 'c'}", *sources]
+    own = build / "driver" / "c"
+    sources = [*map(str, sorted(own.glob("*.c"))), str(folder / "shim.c")]
+    command = [compiler, *WARNINGS, "-O1", "-fPIC", "-shared", f"-I{own}", *sources]
     subprocess.run([*command, "-o", str(folder / "driver.so")], check=True)
     return folder / "driver.so"
+
+
+def write_driver(manifest, model, folder):
+    """The drivers' files of a build folder, without the rest of it."""
+    for path, text in driver_files(manifest, model).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
 
 
 class _Link(Structure):
@@ -41,6 +54,35 @@ class _Link(Structure):
         ("write_memory", CFUNCTYPE(c_int, c_void_p, c_uint32, c_void_p, c_uint32)),
         ("wait", CFUNCTYPE(c_int, c_void_p, c_uint32)),
     ]
+
+
+_CACHE = CFUNCTYPE(None, c_void_p, c_uint32)
+
+
+class _Mapping(Structure):
+    _fields_ = [
+        ("registers", POINTER(c_uint32)),
+        ("memory", POINTER(c_ubyte)),
+        ("memory_address", c_uint32),
+        ("flush", _CACHE),
+        ("invalidate", _CACHE),
+        ("turns", c_uint32),
+    ]
+
+
+def mapped_link(library, bus_address):
+    """A quantflow_mapped link with 5 turns; its registers and memory, and the calls for its caches."""
+    registers, memory, calls = (c_uint32 * 64)(), (c_ubyte * 256)(), []
+
+    def cache(name):
+        return _CACHE(lambda data, size: calls.append((name, data - ctypes.addressof(memory), size)))
+
+    mapping = _Mapping(registers, memory, bus_address, cache("flush"), cache("invalidate"), 5)
+    function = ctypes.CDLL(str(library)).quantflow_mapped
+    function.restype = _Link
+    link = function(byref(mapping))
+    link.kept = mapping  # as long as the link, which points to it
+    return link, registers, memory, calls
 
 
 class CDriver:
@@ -74,6 +116,15 @@ class CDriver:
 
     def step(self, name):
         return self._result(getattr(self.library, f"quantflow_{name}")(self._accelerator))
+
+    def profile(self):
+        """The layers' cycles by name, or the result's name."""
+        count = len(self.manifest.stages)
+        cycles = (c_uint32 * count)()
+        result = self.library.quantflow_profile(self._accelerator, cycles)
+        self.library.layer_name.restype = c_char_p
+        names = (self.library.layer_name(layer).decode() for layer in range(count))
+        return self._result(result) if result else dict(zip(names, cycles, strict=True))
 
     @property
     def error(self):

@@ -1,6 +1,7 @@
 """The driver in C99: compiled without a warning, run against the machine in simulation, held against Transfer."""
 
 import os
+from ctypes import byref, c_char_p, c_uint32, create_string_buffer
 from pathlib import Path
 
 import cocotb
@@ -9,15 +10,15 @@ import pytest
 from cocotb.task import bridge, resume
 
 import boards
-from boards.driver.carried import driver_files
+from boards.driver import Profile
 from quantflow.arithmetic import quantize
 from quantflow.compiler import compile_network
 from quantflow.config import Config
 from quantflow.manifest import MODEL, VERILOG, Manifest
 from quantflow.registers import BUSY, Error, Register
 from sim.simulator import build
-from tests.boards.driver.builds import IMAGES, lenet_build, small_build, small_network
-from tests.boards.driver.c_driver import CDriver, compile_driver
+from tests.boards.driver.builds import CONFIG, IMAGES, lenet_build, small_build, small_network
+from tests.boards.driver.c_driver import CDriver, compile_driver, mapped_link, write_driver
 from tests.boards.driver.simulated import SimulatedLink
 
 FOLDER = Path(os.environ.get("BUILDS", "."))
@@ -44,6 +45,7 @@ async def digits_are_recognized(dut):
 
     def work():
         assert bench.driver.open(bench.model) == "OK"
+        assert bench.driver.profile() == "NOT_RECORDED"
         cycles = []
         for integers, expected, label in zip(bench.runs, bench.expected, bench.y, strict=True):
             got = bench.driver.run(integers)
@@ -51,6 +53,9 @@ async def digits_are_recognized(dut):
             assert got.argmax() == label
             cycles.append(bench.driver.cycles)
         assert cycles[1] < cycles[0], "the weights of the first run stay on the chip"
+        counters = {"cycles": cycles[1]}
+        layers = Profile.read(bench.link, bench.manifest, "warm", counters).layers
+        assert bench.driver.profile() == {layer.name: layer.cycles for layer in layers}
 
     await bridge(work)()
 
@@ -119,9 +124,7 @@ def test_layout(tmp_path, bits, pixels, batch):
     config = Config(pixels=pixels, lanes=4, port_bits=32, activation_bits=bits, activation_depth=1024, weight_depth=512)
     network = small_network(bits)
     manifest = Manifest.of(compile_network(network.finish(), config, batch), boards.find("pynq-z2"))
-    for path, text in driver_files(manifest, b"").items():
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(text)
+    write_driver(manifest, b"", tmp_path)
     driver = CDriver(compile_driver(tmp_path, tmp_path), manifest)
     random = np.random.default_rng(pixels)
     integers = _integers(random, manifest.input)
@@ -130,6 +133,23 @@ def test_layout(tmp_path, bits, pixels, batch):
     packed = manifest.output.pack(integers).tobytes()
     np.testing.assert_array_equal(driver.unpack(packed), integers)
     np.testing.assert_array_equal(manifest.output.unpack(packed), integers)
+
+
+def test_mapped_memory(tmp_path):
+    """Registers and memory at the processor's own addresses; caches are flushed and invalidated where there are any."""
+    network, config = small_network(), CONFIG
+    manifest = Manifest.of(compile_network(network.finish(), config), boards.find("pynq-z2"))
+    write_driver(manifest, b"", tmp_path)
+    link, registers, memory, calls = mapped_link(compile_driver(tmp_path, tmp_path), bus_address=0x10000)
+    value = c_uint32()
+    assert link.write_register(link.context, 0x34, 7) == 0 and registers[13] == 7
+    assert link.read_register(link.context, 0x34, byref(value)) == 0 and value.value == 7
+    assert link.write_memory(link.context, 0x10010, c_char_p(b"weights!"), 8) == 0
+    assert bytes(memory[0x10:0x18]) == b"weights!"
+    read = create_string_buffer(8)
+    assert link.read_memory(link.context, 0x10014, read, 8) == 0 and read.raw == b"hts!" + bytes(4)
+    assert calls == [("flush", 0x10, 8), ("invalidate", 0x14, 8)]
+    assert [bool(link.wait(link.context, turn)) for turn in (0, 4, 5, 6)] == [False, False, True, True]
 
 
 def _integers(random, transfer):
