@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from boards.flow.synthesis import cell_counts
+from boards.synthesis import cell_counts
 from hdl.system.storage import LARGE_WORDS, LEAST_WORDS, SOURCES, Storage, bank_sizes
 from hdl.verilog import to_verilog
 
