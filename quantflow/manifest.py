@@ -140,10 +140,10 @@ class Manifest:
         input_address = _aligned(len(deployment.model))
         output_address = input_address + _aligned(deployment.input.bytes)
         work_address = output_address + _aligned(deployment.output.bytes)
-        memory_bytes = work_address + _aligned(deployment.work_bytes)
-        trace_output_address = memory_bytes + _aligned(len(deployment.trace_program))
+        whole = memory_bytes(deployment)
+        trace_output_address = whole + _aligned(len(deployment.trace_program))
         programs = {name: _program(deployment, name, board.memory) for name in deployment.programs}
-        programs["trace"] = replace(programs["trace"], offset=memory_bytes)
+        programs["trace"] = replace(programs["trace"], offset=whole)
         return cls(
             board=board.name,
             clock_mhz=board.clock_mhz,
@@ -154,7 +154,7 @@ class Manifest:
             input_address=input_address,
             output_address=output_address,
             work_address=work_address,
-            memory_bytes=memory_bytes,
+            memory_bytes=whole,
             trace_output_address=trace_output_address,
             programs=programs,
             stages=tuple(
@@ -258,6 +258,12 @@ def _program(deployment, name, timing):
     )
     predicted = predict(deployment, timing, name)
     return ProgramRecord(offset=program.offset, predicted=predicted, instructions=records)
+
+
+def memory_bytes(deployment):
+    """Bytes of all four regions of a Deployment: model, input, output, maps that do not stay on chip."""
+    sizes = (len(deployment.model), deployment.input.bytes, deployment.output.bytes, deployment.work_bytes)
+    return sum(map(_aligned, sizes))
 
 
 def _aligned(size):

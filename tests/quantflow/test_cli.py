@@ -24,6 +24,10 @@ GENERATE_KEYS = {
     "batch",
     "estimated_cycles",
     "predicted",
+    "clock_mhz",
+    "images_per_second",
+    "resources",
+    "chosen",
     "by_hand",
 }
 
@@ -84,7 +88,10 @@ def test_tune_then_generate(tmp_path, digits, capsys):
     assert [layer["name"] for layer in figures["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert all(LAYER_KEYS <= set(layer) and layer["weight_bits"] == 6 for layer in figures["layers"])
     assert "agreement" in capsys.readouterr().out
-    assert run("generate", tuned, "--board", "pynq-z2", "-o", build, "--json", tmp_path / "g.json") == 0
+    assert (
+        run("generate", tuned, "--board", "pynq-z2", "--config", "board", "-o", build, "--json", tmp_path / "g.json")
+        == 0
+    )
     figures = json.loads((tmp_path / "g.json").read_text())
     assert set(figures) == GENERATE_KEYS
     assert figures["multipliers"] == 384 and figures["config"]["pixels"] == 6
@@ -150,7 +157,10 @@ def test_boards_that_cannot_be_used(tmp_path, capsys):
     tuned_file.save(big, tmp_path / "big")
     unknown = refused(capsys, "generate", tmp_path / "big", "--board", "zc7006", "-o", tmp_path / "b")
     assert "zc7006" in unknown and "ulx3s-85f, zc706" in unknown and "FILE.py" in unknown
-    large = refused(capsys, "generate", tmp_path / "big", "--board", "ulx3s-85f", "-o", tmp_path / "b")
+    wide = refused(capsys, "generate", tmp_path / "big", "--board", "ulx3s-85f", "-o", tmp_path / "b")
+    assert "of 208 block RAMs are needed" in wide and wide.endswith("it fits zc706")
+    own = ("--board", "ulx3s-85f", "--config", "board")
+    large = refused(capsys, "generate", tmp_path / "big", *own, "-o", tmp_path / "b")
     assert "conv1" in large and "activation scratchpad" in large and "4096" in large
     nothing = refused(capsys, "generate", tmp_path / "nothing", "--board", "ulx3s-85f", "-o", tmp_path / "b")
     assert "nothing" in nothing

@@ -24,7 +24,19 @@ def figures_of(tmp_path, monkeypatch):
 
     def generate(*options):
         json_file, build = tmp_path / "g.json", tmp_path / "build"
-        arguments = ["generate", tmp_path / "tuned", "--board", "small", "-o", build, "--json", json_file, *options]
+        arguments = [
+            "generate",
+            tmp_path / "tuned",
+            "--board",
+            "small",
+            "--config",
+            "board",
+            "-o",
+            build,
+            "--json",
+            json_file,
+            *options,
+        ]
         app(list(map(str, arguments)), standalone_mode=False)
         return json.loads(json_file.read_text()), build
 
