@@ -6,6 +6,7 @@
 from pathlib import Path
 
 from boards.zynq.wrapper import WRAPPER, interface, wrapper_verilog
+from hdl.bus.axi import ADDRESS_BITS
 from quantflow.errors import UserError
 from quantflow.manifest import VERILOG
 
@@ -29,6 +30,11 @@ def files(board, manifest, model):
         )
     if config.ports > board.system.ports:
         raise UserError(f"{board.name} has {board.system.ports} S_AXI_HP ports, fewer than ports {config.ports}")
+    if config.memory_address_bits < ADDRESS_BITS:
+        raise UserError(
+            f"on {board.name} memory_address_bits must be {ADDRESS_BITS}, not {config.memory_address_bits}: the "
+            "host's buffers may lie anywhere in its DRAM"
+        )
     return {
         SCRIPT.name: SCRIPT.read_text(),
         "board.tcl": _settings(board, config),

@@ -2,7 +2,7 @@
 
 from amaranth.lib.wiring import Flow
 
-from hdl.bus.axi import lite_signature, numbered, read_signature, write_signature
+from hdl.bus.axi import ADDRESS_BITS, lite_signature, numbered, read_signature, write_signature
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
 
 WRAPPER = "accelerator_ip"
@@ -22,7 +22,7 @@ def wrapper_verilog(config):
     memory = {**read_signature(config).members, **write_signature(config).members}
     ports = [*_system_ports(config)]
     for port in range(config.ports):
-        kind = f"PROTOCOL AXI4, ADDR_WIDTH 32, DATA_WIDTH {config.port_bits}, ID_WIDTH 1"
+        kind = f"PROTOCOL AXI4, ADDR_WIDTH {ADDRESS_BITS}, DATA_WIDTH {config.port_bits}, ID_WIDTH 1"
         kind += f", MAX_BURST_LENGTH {config.burst_beats}, SUPPORTS_NARROW_BURST 0"
         ports += _bus_ports(interface(port), memory, kind, initiator=True)
     control = lite_signature(CONTROL_RANGE_BITS).members

@@ -63,6 +63,8 @@ def test_machines_that_the_ports_do_not_carry():
     board = replace(BOARD, system=replace(BOARD.system, ports=2))
     with pytest.raises(UserError, match="zc706 has 2 S_AXI_HP ports, fewer than ports 4"):
         _files(Config(pixels=1, lanes=8, ports=4), board)
+    with pytest.raises(UserError, match="on zc706 memory_address_bits must be 32, not 17: the host's buffers may lie"):
+        _files(Config(pixels=1, lanes=8, memory_address_bits=17))
 
 
 @pytest.mark.parametrize("name", ["zc706", "pynq-z2", "arty-z7-20"])
