@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from quantflow.commands import boards, build, compare, demo, export, generate, inspect, report, run, simulate, tune
+from quantflow.commands import (
+    boards,
+    build,
+    compare,
+    demo,
+    explore,
+    export,
+    generate,
+    inspect,
+    report,
+    run,
+    simulate,
+    tune,
+)
 from quantflow.commands.console import errors
 from quantflow.errors import UserError
 
@@ -20,7 +33,7 @@ app = typer.Typer(
     `run` it on the board.
     """,
 )
-for command in (inspect, tune, compare, export, generate, build, run, simulate, report, boards, demo):
+for command in (inspect, tune, compare, export, explore, generate, build, run, simulate, report, boards, demo):
     app.command(command.NAME, epilog=command.EXAMPLES)(command.run)
 
 

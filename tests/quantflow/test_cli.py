@@ -88,10 +88,8 @@ def test_tune_then_generate(tmp_path, digits, capsys):
     assert [layer["name"] for layer in figures["layers"]] == ["conv1", "conv2", "fc1", "fc2", "fc3"]
     assert all(LAYER_KEYS <= set(layer) and layer["weight_bits"] == 6 for layer in figures["layers"])
     assert "agreement" in capsys.readouterr().out
-    assert (
-        run("generate", tuned, "--board", "pynq-z2", "--config", "board", "-o", build, "--json", tmp_path / "g.json")
-        == 0
-    )
+    own = ("--board", "pynq-z2", "--config", "board")
+    assert run("generate", tuned, *own, "-o", build, "--json", tmp_path / "g.json") == 0
     figures = json.loads((tmp_path / "g.json").read_text())
     assert set(figures) == GENERATE_KEYS
     assert figures["multipliers"] == 384 and figures["config"]["pixels"] == 6

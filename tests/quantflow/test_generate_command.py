@@ -24,19 +24,8 @@ def figures_of(tmp_path, monkeypatch):
 
     def generate(*options):
         json_file, build = tmp_path / "g.json", tmp_path / "build"
-        arguments = [
-            "generate",
-            tmp_path / "tuned",
-            "--board",
-            "small",
-            "--config",
-            "board",
-            "-o",
-            build,
-            "--json",
-            json_file,
-            *options,
-        ]
+        board = ("--board", "small", "--config", "board")
+        arguments = ["generate", tmp_path / "tuned", *board, "-o", build, "--json", json_file, *options]
         app(list(map(str, arguments)), standalone_mode=False)
         return json.loads(json_file.read_text()), build
 
