@@ -13,6 +13,7 @@ from quantflow.stops import describe_error, pending_instructions, places
 from quantflow.striping import joined, stripes
 
 SPARE_SECONDS, SPARE_FACTOR = 2, 10  # a run may take SPARE_FACTOR times what is estimated, and SPARE_SECONDS
+INTERRUPT = 1  # in INTERRUPT_ENABLE, which a reset clears
 STOP_SECONDS = 1  # a machine that is told to stop does so once its memory has answered
 
 
@@ -36,8 +37,7 @@ class Accelerator:
         """`timeout`: seconds that a run may take; by default far more than the estimate."""
         self.link, self.manifest, self._timeout = link, manifest, timeout
         self._check_identity()
-        if self._status() & BUSY:  # with the run of a host that went away
-            self._stop()
+        self._stop_if_busy()  # with the run of a host that went away
         self.program = None  # name of the program that ran last
         self._weights_on_chip = False
         self._configure()
@@ -70,7 +70,12 @@ class Accelerator:
         for index, (base, size) in enumerate(self.manifest.regions()):
             self.link.write_register(Register.BASE + 4 * index, base)
             self.link.write_register(Register.REGION_SIZE + 4 * index, size)
-        self.link.write_register(Register.INTERRUPT_ENABLE, 1)
+        self.link.write_register(Register.INTERRUPT_ENABLE, INTERRUPT)
+
+    def _check_configured(self):
+        """MachineError where the machine was reset since: it would run with memory that is not its own."""
+        if self.link.read_register(Register.INTERRUPT_ENABLE) != INTERRUPT:
+            raise MachineError("the machine was reset after it was opened, and has forgotten its memory: open it again")
 
     def write_memory(self, address, data):
         """Write bytes to the machine's own memory, of which its ports hold stripes; `address` is that of a beat."""
@@ -114,6 +119,8 @@ class Accelerator:
     def start(self):
         """Start the program: `warm` where the weights of the run before are still on the chip."""
         manifest = self.manifest
+        self._check_configured()
+        self._stop_if_busy()  # with a run whose end was not waited for
         self.program = "warm" if self._weights_on_chip and "warm" in manifest.programs else "cold"
         program = manifest.programs[self.program]
         self.link.write_register(Register.PROGRAM_ADDRESS, manifest.model_address + program.offset)
@@ -134,6 +141,7 @@ class Accelerator:
             raise self._error()
         if not status & DONE:
             raise MachineError("the machine is neither busy nor done: it was reset in the middle of the run")
+        self._check_configured()
         self._weights_on_chip = True
 
     def read_result(self):
@@ -159,8 +167,12 @@ class Accelerator:
     def _status(self):
         return self.link.read_register(Register.STATUS)
 
+    def _stop_if_busy(self):
+        if self._status() & BUSY:
+            self._stop()
+
     def _stop(self):
-        """Stop a run; returns whether the machine obeyed."""
+        """Stop a run; MachineError where the machine does not obey."""
         self.link.write_register(Register.CONTROL, STOP)
         end = self.link.now() + STOP_SECONDS
         while self._status() & BUSY:

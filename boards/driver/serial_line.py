@@ -47,11 +47,11 @@ class SerialLink(Link):
         import serial  # pyserial, which only this needs
 
         try:
-            line = serial.Serial(port, baud)
+            line = serial.Serial(port, baud, exclusive=True)  # no second host in between
             with contextlib.suppress(AttributeError, OSError, ValueError, NotImplementedError):
                 line.set_low_latency_mode(True)  # USB adapters on Linux otherwise keep bytes back for 16 ms
             return cls(line, baud, **options)
-        except serial.SerialException as error:
+        except (OSError, ValueError) as error:
             raise LinkError(f"the serial port {port} cannot be opened: {error}") from None
 
     def read_register(self, address):
@@ -91,8 +91,8 @@ class SerialLink(Link):
             if attempt:
                 self.repeated += 1
                 self._be_silent()
-            self._line.write(frame)
             self._line.timeout = (len(frame) + size) * self._byte_seconds + self._patience
+            self._write(frame)
             reply = self._reply(size, command, count)
             if reply is not None:
                 return reply
@@ -118,7 +118,7 @@ class SerialLink(Link):
         """
         received, passed = b"", 0
         while passed < MOST_NOISE:
-            more = self._line.read(max(1, size - len(received)))
+            more = self._read(max(1, size - len(received)))
             if not more:
                 return None
             received += more
@@ -151,6 +151,18 @@ class SerialLink(Link):
         self._line.timeout = SILENT_BYTES * self._byte_seconds
         chunk = 4096
         for _ in range(MOST_NOISE // chunk):
-            if len(self._line.read(chunk)) < chunk:
+            if len(self._read(chunk)) < chunk:
                 return
         raise LinkError("the serial line carries bytes that nobody asked for, without end: is its speed right?")
+
+    def _write(self, data):
+        try:
+            self._line.write(data)
+        except OSError as error:  # as pyserial raises where the adapter is gone
+            raise LinkError(f"the serial line broke down: {error}") from None
+
+    def _read(self, size):
+        try:
+            return self._line.read(size)
+        except OSError as error:
+            raise LinkError(f"the serial line broke down: {error}") from None

@@ -87,7 +87,10 @@ def _on_board(build, port, baud, images):
     from boards.driver.serial_line import SerialLink
 
     with progress(f"loading the network over {port}"):
-        link = SerialLink.open(port, baud)
+        try:
+            link = SerialLink.open(port, baud)
+        except ModuleNotFoundError as error:
+            raise UserError(f"a serial line needs {error.name}: pip install 'quantflow[driver]'") from None
         accelerator = Accelerator.open(link, build)
     started = time.perf_counter()
     with progress("images") as report:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import select
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -108,8 +109,11 @@ def test_wrong_integers_and_errors_of_the_machine(build, capsys):
         assert "error: cold program: the machine stopped with watchdog" in capsys.readouterr().err
 
 
-def test_refusals(build, tmp_path, capsys):
+def test_refusals(build, tmp_path, capsys, monkeypatch):
     folder, _, _ = build
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "serial", None)
+        assert "a serial line needs serial: pip install 'quantflow[driver]'" in refused(capsys, *command(folder, "x"))
     assert run(*command(folder, tmp_path / "no-port")) == 1
     assert "no-port cannot be opened" in capsys.readouterr().err
     zynq = small_build(tmp_path / "zynq", 1, config=MACHINE)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define CHUNK_BYTES 256u /* of one port, in one access of striped memory */
+#define INTERRUPT 1u /* in the register that enables it, which a reset clears */
 #define STOP_TURNS 100000u
 
 #define TRY(call)                                     \
@@ -91,18 +92,34 @@ static quantflow_result stop(const quantflow_accelerator *accelerator)
     return QUANTFLOW_DOES_NOT_STOP;
 }
 
+static quantflow_result stop_if_busy(const quantflow_accelerator *accelerator)
+{
+    uint32_t status;
+
+    TRY(read_register(accelerator, QUANTFLOW_STATUS, &status));
+    return status & QUANTFLOW_BUSY ? stop(accelerator) : QUANTFLOW_OK;
+}
+
+/* A machine that was reset would run with memory that is not its own. */
+static quantflow_result check_configured(const quantflow_accelerator *accelerator)
+{
+    uint32_t enabled;
+
+    TRY(read_register(accelerator, QUANTFLOW_INTERRUPT_ENABLE, &enabled));
+    return enabled == INTERRUPT ? QUANTFLOW_OK : QUANTFLOW_WAS_RESET;
+}
+
 quantflow_result quantflow_open(quantflow_accelerator *accelerator, const quantflow_link *link,
                                 const quantflow_network *network, const uint32_t *port_bases, const void *model)
 {
-    uint32_t identity, status, n;
+    uint32_t identity, n;
 
     memset(accelerator, 0, sizeof *accelerator);
     accelerator->link = link;
     accelerator->network = network;
     TRY(read_register(accelerator, QUANTFLOW_IDENTITY, &identity));
     if (identity != network->identity) return QUANTFLOW_WRONG_MACHINE;
-    TRY(read_register(accelerator, QUANTFLOW_STATUS, &status));
-    if (status & QUANTFLOW_BUSY) TRY(stop(accelerator)); /* a run from before a reset of this processor */
+    TRY(stop_if_busy(accelerator)); /* a run from before a reset of this processor */
     for (n = 0; n < network->ports; n++) {
         accelerator->port_bases[n] = port_bases[n];
         TRY(write_register(accelerator, QUANTFLOW_PORT_BASE + 4 * n, port_bases[n]));
@@ -111,7 +128,7 @@ quantflow_result quantflow_open(quantflow_accelerator *accelerator, const quantf
         TRY(write_register(accelerator, QUANTFLOW_BASE + 4 * n, network->region_bases[n]));
         TRY(write_register(accelerator, QUANTFLOW_REGION_SIZE + 4 * n, network->region_sizes[n]));
     }
-    TRY(write_register(accelerator, QUANTFLOW_INTERRUPT_ENABLE, 1));
+    TRY(write_register(accelerator, QUANTFLOW_INTERRUPT_ENABLE, INTERRUPT));
     return write_memory(accelerator, network->model_address, model, network->model_bytes);
 }
 
@@ -127,6 +144,8 @@ quantflow_result quantflow_start(quantflow_accelerator *accelerator)
     const int warm = accelerator->weights_on_chip && network->warm.length;
     const quantflow_program *program = warm ? &network->warm : &network->cold;
 
+    TRY(check_configured(accelerator));
+    TRY(stop_if_busy(accelerator)); /* a run whose end was not waited for */
     accelerator->program = program;
     accelerator->weights_on_chip = 0; /* until this run has ended well */
     TRY(write_register(accelerator, QUANTFLOW_PROGRAM_ADDRESS, program->address));
@@ -152,6 +171,7 @@ quantflow_result quantflow_wait(quantflow_accelerator *accelerator)
         return QUANTFLOW_MACHINE_ERROR;
     }
     if (!(status & QUANTFLOW_DONE)) return QUANTFLOW_WAS_RESET;
+    TRY(check_configured(accelerator));
     accelerator->weights_on_chip = 1;
     return read_register(accelerator, QUANTFLOW_CYCLES, &accelerator->cycles);
 }

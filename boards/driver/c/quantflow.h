@@ -25,7 +25,7 @@ typedef enum {
     QUANTFLOW_WRONG_MACHINE, /* the bitstream is another build's */
     QUANTFLOW_MACHINE_ERROR, /* the machine stopped: see quantflow_accelerator.error */
     QUANTFLOW_OUT_OF_TIME,   /* the link's wait gave up; the machine was stopped */
-    QUANTFLOW_WAS_RESET,     /* neither busy nor done */
+    QUANTFLOW_WAS_RESET,     /* the machine was reset: open it again */
     QUANTFLOW_DOES_NOT_STOP, /* the memory does not answer: load the bitstream again */
     QUANTFLOW_NOT_RECORDED   /* the machine does not record its compute instructions' ends */
 } quantflow_result;

@@ -3,13 +3,14 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import cocotb
 import numpy as np
 import pytest
 from cocotb.task import bridge, resume
 
-from boards.driver import Accelerator, MachineError
+from boards.driver import Accelerator, LinkError, MachineError
 from quantflow import isa
 from quantflow.arithmetic import quantize
 from quantflow.errors import UserError
@@ -99,6 +100,11 @@ async def errors_are_named_and_the_next_run_is_right(dut):
             hasty.run(bench.x)
         assert late.value.error is None and not bench.link.read_register(Register.STATUS) & BUSY
 
+        with patch.object(bench.link, "wait", side_effect=LinkError("gone")), pytest.raises(LinkError):
+            accelerator.run(bench.x[1:])
+        assert bench.link.read_register(Register.STATUS) & BUSY
+        np.testing.assert_array_equal(accelerator.run(bench.x[2:]), bench.expected[2:])
+
         accelerator.write_image(manifest.input.pack(quantize(bench.x[0], manifest.input.format)).tobytes())
         accelerator.start()
         assert bench.link.read_register(Register.STATUS) & BUSY
@@ -123,6 +129,9 @@ async def another_machine_and_a_reset_are_noticed(dut):
         resume(bench.link.reset)()
         with pytest.raises(MachineError, match="neither busy nor done: it was reset"):
             accelerator.wait()
+        with pytest.raises(MachineError, match="was reset after it was opened, .* open it again"):
+            accelerator.run(bench.x)
+        np.testing.assert_array_equal(bench.open().run(bench.x[:1]), bench.expected[:1])
 
     await bench.begin(work)
 

@@ -83,11 +83,12 @@ async def every_error_has_its_result(dut):
 
         assert driver.step("start") == "OK"
         resume(link.reset)()
-        assert driver.step("wait") == "WAS_RESET"
+        assert driver.step("wait") == driver.run(image) == "WAS_RESET"
 
         assert driver.open(bench.model) == driver.step("start") == "OK"
         assert link.read_register(Register.STATUS) & BUSY
         assert driver.open(bench.model) == "OK", "a machine that is busy is stopped"
+        assert driver.step("start") == "OK"
         np.testing.assert_array_equal(driver.run(image), bench.expected[0])
         driver.failing = True
         assert driver.open(bench.model) == driver.run(image) == "LINK_FAILED"

@@ -107,6 +107,18 @@ def test_a_line_that_never_falls_silent():
         SerialLink(Babbling(), BAUD)
 
 
+@pytest.mark.parametrize("name", ("write", "read"))
+def test_an_adapter_that_is_pulled_out(name):
+    link, _ = connected(7)
+
+    def gone(_):
+        raise OSError("device disconnected")
+
+    setattr(link._line, name, gone)
+    with pytest.raises(LinkError, match="the serial line broke down: device disconnected"):
+        link.read_register(Register.STATUS)
+
+
 def test_addresses_that_do_not_exist():
     link, _ = connected(6)
     with pytest.raises(LinkError, match="refuses an address"):
