@@ -41,6 +41,7 @@ def write_project(deployment, quantized, board, folder):
 
 def _write(deployment, quantized, board, folder):
     manifest = Manifest.of(deployment, board)
+    _check_memory(manifest)
     source = accelerator_verilog(deployment.config)
     figures = {
         "board": board.name,
@@ -64,6 +65,15 @@ def _write(deployment, quantized, board, folder):
         (folder / name).write_text(text)
     (folder / SUMMARY).write_text(summary(manifest, board, figures))
     return figures
+
+
+def _check_memory(manifest):
+    most = 1 << manifest.config.memory_address_bits
+    if manifest.memory_bytes > most:
+        raise UserError(
+            f"the network takes {manifest.memory_bytes} bytes of memory, but the machine's addresses, of "
+            f"{manifest.config.memory_address_bits} bits, reach {most}"
+        )
 
 
 def _replace(folder, prepared):

@@ -69,6 +69,15 @@ def test_build_folder(tmp_path, board):
     assert [path.name for path in folder.parent.iterdir()] == ["build"]
 
 
+def test_a_network_beyond_the_addresses(tmp_path):
+    config = replace(CONFIG, memory_address_bits=16)
+    network = RandomNetwork(1, (3, 6, 6)).convolution(16, (3, 3)).dense(230).finish()
+    board = replace(BOARDS[0], config=config)
+    with pytest.raises(UserError, match="bytes of memory, but the machine's addresses, of 16 bits, reach 65536"):
+        write_project(compile_network(network, config), network, board, tmp_path / "build")
+    assert not list(tmp_path.iterdir()), "nothing is left half written"
+
+
 def test_replacing(tmp_path):
     """An earlier build goes; any other folder stays."""
     deployment, quantized = _network()
