@@ -80,8 +80,8 @@ class Config:
 
     def _check_products_per_dsp(self):
         self._check("products_per_dsp", self.products_per_dsp in (1, 2), "1 or 2")
-        bits = self.activation_bits + 2 * self.weight_bits
-        if self.products_per_dsp == 2 and bits > MULTIPLIER_BITS - 1:
+        bits = self.packed_weight_bits - 1
+        if self.products_per_dsp == 2 and bits >= MULTIPLIER_BITS:
             raise ValueError(
                 "products_per_dsp is 1 where activation_bits + 2 * weight_bits is above "
                 f"{MULTIPLIER_BITS - 1} (here {bits}): the two weights take one bit more than that in a "
@@ -180,6 +180,11 @@ class Config:
     def operand_bits(self):
         """Bits of an activation as the array sees it: one more, so that unsigned ones are not negative."""
         return self.activation_bits + 1
+
+    @property
+    def packed_weight_bits(self):
+        """Bits of two weights in one operand: with products_per_dsp = 2 a multiplier is at least that wide."""
+        return self.activation_bits + 2 * self.weight_bits + 1
 
     @property
     def pass_shift(self):

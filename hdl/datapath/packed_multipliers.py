@@ -15,7 +15,8 @@ class PackedMultipliers(MultiplierArray):
     Every product takes k bits. Half their range, added to the lower one, makes it a number without
     a sign, so that it borrows nothing from the upper one; turning its highest bit takes the half
     away again. On a DSP48E1 the addition is in the slice, and so are the three registers: operands
-    of 25 and 18 bits, product, sum. Config.products_per_dsp says which formats fit.
+    of 25 and 18 bits, product, sum. Config.products_per_dsp says which formats fit. An ECP5's multiplier, of 18 and 18
+    bits, has room for activations of 8 bits and weights of 4.
 
     The idea is that of Xilinx, "Deep Learning with INT8 Optimization", WP486, with a 27 x 18 one.
     """
@@ -26,7 +27,7 @@ class PackedMultipliers(MultiplierArray):
         m = Module()
         config, bits = self.config, product_bits(self.config)
         lanes, pairs = range(config.lanes), range(config.lanes // 2)
-        weights = Vector(Vector(signed(bits + config.weight_bits + 1), config.lanes), len(pairs))
+        weights = Vector(Vector(signed(config.packed_weight_bits), config.lanes), len(pairs))
         rows = Vector(Vector(signed(2 * bits), config.lanes), config.pixels * len(pairs))
         activations = Signal.like(self.activations, name="registered_activations", reset_less=True)
         packed = Signal(weights, reset_less=True)

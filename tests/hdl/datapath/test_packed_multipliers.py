@@ -10,6 +10,7 @@ from quantflow.config import MULTIPLIER_BITS, Config
 
 CONFIGS = {
     "8 and 8 bits": Config(pixels=1, lanes=4, port_bits=32, products_per_dsp=2),
+    "8 and 4 bits": Config(pixels=1, lanes=4, weight_bits=4, port_bits=32, products_per_dsp=2),
     "10 and 6 bits": Config(pixels=1, lanes=4, activation_bits=10, weight_bits=6, port_bits=32, products_per_dsp=2),
     "16 and 4 bits": Config(pixels=1, lanes=4, activation_bits=16, weight_bits=4, port_bits=32, products_per_dsp=2),
 }
@@ -23,7 +24,7 @@ def wrap(values, bits):
 def packed_products(operand, lower, upper, config):
     """Both products by the acts of hdl.datapath.packed_multipliers on words of their widths."""
     bits, weight_bits = config.activation_bits + config.weight_bits, config.weight_bits
-    packed_bits, half = bits + weight_bits + 1, 1 << (bits - 1)
+    packed_bits, half = config.packed_weight_bits, 1 << (bits - 1)
     sign = lower < 0
     field = (lower & ((1 << weight_bits) - 1)) | np.where(sign, ((1 << bits) - 1) & -(1 << weight_bits), 0)
     packed = field | (upper - sign) << bits
@@ -55,3 +56,9 @@ def test_one_slice_for_two_products():
     assert (used.dsp, used.ff) == (config.multipliers // 2, 0)
     added = config.lanes**2 // 2 * config.weight_bits  # Yosys once lost the adders, and the operands behind them
     assert added <= used.lut <= added + config.lanes**2 // 2 + config.multipliers // 2
+
+
+@pytest.mark.slow
+def test_one_multiplier_of_18_bits_for_two_products():
+    used = synthesize(to_verilog(PackedMultipliers(CONFIGS["8 and 4 bits"]), "packed"), "ecp5", top="packed")
+    assert used.dsp == CONFIGS["8 and 4 bits"].multipliers // 2
