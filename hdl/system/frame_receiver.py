@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hdl.scratchpad.collisions import UNCHECKED
 from hdl.system.frames import (
     CRC,
     MOST_WORDS,
@@ -113,7 +114,7 @@ class FrameReceiver(wiring.Component):
 
     def _buffer(self, m, left, storing, replaying):
         """Keep the data's bytes while `storing`, give them as words while `replaying`; `left` counts down in both."""
-        m.submodules.buffer = buffer = Memory(shape=8, depth=MOST_WORDS * WORD_BYTES, init=[])
+        m.submodules.buffer = buffer = Memory(shape=8, depth=MOST_WORDS * WORD_BYTES, init=[], attrs=UNCHECKED)
         write, read = buffer.write_port(), buffer.read_port()
         shown = Signal()  # the byte of `left` is at the read port
         word = self.words

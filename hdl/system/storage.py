@@ -66,7 +66,7 @@ class Storage(wiring.Component):
             reads = self.read_address[inside:] == first >> inside
             m.submodules[f"bank_{number}"] = self._bank(m, number, size, first, read_data)
             m.d.sync += read_last.eq(reads)
-            chosen = chosen | Mux(read_last, read_data, 0) if len(self.sizes) > 1 else read_data
+            chosen = Mux(read_last, read_data, chosen) if number else read_data
             first += size
         m.d.comb += self.read_data.eq(chosen)
         return m

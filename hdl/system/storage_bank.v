@@ -12,7 +12,7 @@ module storage_bank #(
     input wire [32*COLUMNS-1:0] write_data,
     input wire [COLUMNS-1:0] write_enable
 );
-    (* ram_style = "block" *) reg [32*COLUMNS-1:0] words[0:WORDS-1];
+    (* ram_style = "block", no_rw_check *) reg [32*COLUMNS-1:0] words[0:WORDS-1];
 
     generate
         if (FILE != "") initial $readmemh(FILE, words);

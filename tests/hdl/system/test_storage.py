@@ -40,5 +40,5 @@ def test_ecp5_takes_the_block_rams_that_the_bits_demand(words, width):
 
 
 def test_ice40_takes_its_large_ram():
-    cells = _cells(2 * LARGE_WORDS - 5, 32, "synth_ice40 -noiopad -spram", single_port=True)
+    cells = _cells(2 * LARGE_WORDS - 5, 32, "synth_ice40 -spram", single_port=True)
     assert cells["SB_SPRAM256KA"] == 4 and "SB_RAM40_4K" not in cells
