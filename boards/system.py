@@ -37,7 +37,8 @@ class OnChip:
     """Memory in block RAM, a host at the end of a serial line, a PLL behind the board's oscillator.
 
     `pins` name the package's pins of the ports of the design: clock, rx (into the FPGA), tx and, where the board has
-    them, reset (a button, see `reset_active_low`), led_busy and led_error (see `led_active_low`).
+    them, reset (a button, see `reset_active_low`), led_busy and led_error (see `led_active_low`), and any whose name
+    begins with `high`, which are held so for the sake of other chips on the board.
     """
 
     oscillator_mhz: float

@@ -17,9 +17,11 @@ BOARD = Board(
         weight_depth=1024,
         parameter_depth=64,
     ),
-    # Pins as in amaranth-boards' `ulx3s`: the 25 MHz oscillator, the FTDI chip, button "fire 1", the outer LEDs.
+    # Pins as in amaranth-boards' `ulx3s`: the 25 MHz oscillator, the FTDI chip, button "fire 1", the outer LEDs;
+    # the ESP32's GPIO0, which the board's own examples hold high to keep it from rebooting.
     system=OnChip(
         oscillator_mhz=25,
-        pins={"clock": "G2", "rx": "M1", "tx": "L4", "reset": "R1", "led_busy": "B2", "led_error": "H3"},
+        pins={"clock": "G2", "rx": "M1", "tx": "L4", "reset": "R1"}
+        | {"led_busy": "B2", "led_error": "H3", "high_gpio0": "L2"},
     ),
 )

@@ -4,6 +4,7 @@ from boards.on_chip.pll import best_pll
 from quantflow.errors import UserError
 
 LEAST_BIT_CYCLES = 8  # of a serial bit, so that its middle is hit well enough
+HELD_HIGH = "high"  # begins the names of pins that are held high, for other chips on the board
 MOST_BAUD_ERROR = 0.02  # of ten bits, both sides together may miss the last one's middle by half a bit: 5 %
 
 
@@ -39,8 +40,11 @@ def top_verilog(board, clock_mhz):
     ports = ["input wire clock", "input wire rx", "output wire tx"]
     ports += ["input wire reset"] if "reset" in facts.pins else []
     ports += [f"output wire {name}" for name in outputs if name in facts.pins]
+    held = [name for name in facts.pins if name.startswith(HELD_HIGH)]
+    ports += [f"output wire {name}" for name in held]
     inverted = "~" if facts.led_active_low else ""
-    leds = [f"  assign {name} = {inverted}{signal};\n" for name, signal in outputs.items() if name in facts.pins]
+    lines = [f"  assign {name} = {inverted}{signal};\n" for name, signal in outputs.items() if name in facts.pins]
+    lines += [f"  assign {name} = 1'b1;\n" for name in held]
     pressed = ("~" if facts.reset_active_low else "") + "reset" if "reset" in facts.pins else "1'b0"
     listed = ",\n  ".join(ports)
     return f"""// {board.title}: {clock:g} MHz of an oscillator of {facts.oscillator_mhz:g} MHz.
@@ -64,7 +68,7 @@ module top(
     .clk(clk), .rst(hold[3]), .rx(line[1]), .tx(tx), .busy(busy), .failed(failed),
     .bit_cycles(16'd{bit_cycles(board, clock)})
   );
-{"".join(leds)}endmodule
+{"".join(lines)}endmodule
 """
 
 

@@ -98,6 +98,13 @@ def test_a_button_rests_at_the_other_level():
         assert ("{held[0], ~reset |" in top_verilog(board, 50)) == low
 
 
+def test_pins_of_other_chips_are_held_high():
+    board = boards.find("ulx3s-85f")
+    facts = replace(board.system, pins={"clock": "1", "rx": "2", "tx": "3", "high_other": "4"})
+    top = top_verilog(replace(board, system=facts), 50)
+    assert "output wire high_other" in top and "assign high_other = 1'b1;" in top
+
+
 def test_the_clock_is_the_one_that_the_pll_makes():
     board = boards.find("ulx3s-85f")
     asked = [40.1 + 0.7 * step for step in range(40)]
