@@ -7,7 +7,6 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.scratchpad.collisions import UNCHECKED
 from hdl.system.frames import (
-    CRC,
     MOST_WORDS,
     REQUEST,
     REQUEST_START,
@@ -15,6 +14,7 @@ from hdl.system.frames import (
     WORD_BITS,
     WORD_BYTES,
     Command,
+    crc_signature,
 )
 
 HEADER_BYTES = REQUEST.size // 8
@@ -29,7 +29,8 @@ class FrameReceiver(wiring.Component):
     frame that stops for as long is forgotten.
 
     Ports: byte In(8); received, framing_error, receiving, bit_time In(1), from the line's Receiver; requests
-    Out(stream of REQUEST); words Out(stream of 32 bits), to be taken before the request.
+    Out(stream of REQUEST); words Out(stream of 32 bits), to be taken before the request; crc Out(crc_signature), in
+    use while no request waits.
     """
 
     def __init__(self):
@@ -41,11 +42,12 @@ class FrameReceiver(wiring.Component):
             "bit_time": In(1),
             "requests": Out(stream.Signature(REQUEST)),
             "words": Out(stream.Signature(WORD_BITS)),
+            "crc": Out(crc_signature()),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = CRC.create()
+        crc = self.crc
         request, header_left = self.requests.payload, Signal(range(HEADER_BYTES + 1))
         left = Signal(len(request.count) + 3)  # bytes of data and CRC still to come
         rewind, disturbed, silent = Signal(), Signal(), self._silence(m)

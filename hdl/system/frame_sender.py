@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.system.frames import CRC, REPLY, REPLY_START, WORD_BITS, WORD_BYTES
+from hdl.system.frames import REPLY, REPLY_START, WORD_BITS, WORD_BYTES, crc_signature
 
 
 class FrameSender(wiring.Component):
@@ -12,7 +12,8 @@ class FrameSender(wiring.Component):
 
     The reply is taken with the frame's last byte.
 
-    Ports: replies In(stream of REPLY); words In(stream of 32 bits); bytes Out(stream of 8 bits).
+    Ports: replies In(stream of REPLY); words In(stream of 32 bits); bytes Out(stream of 8 bits); crc
+    Out(crc_signature), in use while a reply is offered.
     """
 
     def __init__(self):
@@ -20,11 +21,12 @@ class FrameSender(wiring.Component):
             "replies": In(stream.Signature(REPLY)),
             "words": In(stream.Signature(WORD_BITS)),
             "bytes": Out(stream.Signature(8)),
+            "crc": Out(crc_signature()),
         })
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = CRC.create()
+        crc = self.crc
         word, bytes_left = Signal(WORD_BITS), Signal(range(WORD_BYTES + 1))
         words_left = Signal.like(self.replies.payload.count)
         counted = Signal()  # the next byte is one of those over which the CRC is taken

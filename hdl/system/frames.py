@@ -2,6 +2,7 @@
 
 from amaranth.lib import data, enum
 from amaranth.lib.crc.catalog import CRC32_ETHERNET
+from amaranth.lib.wiring import In, Out, Signature
 
 WORD_BYTES = 4
 WORD_BITS = 8 * WORD_BYTES
@@ -26,3 +27,14 @@ class Status(enum.Enum, shape=8):
 # As it lies in a frame behind the first byte.
 REQUEST = data.StructLayout({"sequence": 8, "command": 8, "count": COUNT_BITS, "address": 32})
 REPLY = data.StructLayout({"sequence": 8, "status": 8, "count": COUNT_BITS})
+
+
+def crc_signature():
+    """A use of the one CRC, which both directions never need at once: see amaranth.lib.crc.Processor."""
+    return Signature({
+        "start": Out(1),
+        "data": Out(8),
+        "valid": Out(1),
+        "crc": In(WORD_BITS),
+        "match_detected": In(1),
+    })

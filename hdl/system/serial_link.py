@@ -1,6 +1,6 @@
 """The serial link's device side. Assembly only."""
 
-from amaranth import Module
+from amaranth import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -9,6 +9,7 @@ from hdl.control.register_file import CONTROL_ADDRESS_BITS
 from hdl.system.block_memory import host_signature
 from hdl.system.frame_receiver import FrameReceiver
 from hdl.system.frame_sender import FrameSender
+from hdl.system.frames import CRC
 from hdl.system.request_server import RequestServer
 from hdl.system.uart import BIT_CYCLES_BITS, Receiver, Transmitter
 
@@ -48,6 +49,12 @@ class SerialLink(wiring.Component):
             transmitter.bit_cycles.eq(self.bit_cycles),
             self.tx.eq(transmitter.line),
         ]
+        m.submodules.crc = crc = CRC.create()
+        replying = frames.requests.valid
+        for name in ("start", "data", "valid"):
+            of_sender, of_receiver = getattr(sender.crc, name), getattr(frames.crc, name)
+            m.d.comb += getattr(crc, name).eq(Mux(replying, of_sender, of_receiver))
+        m.d.comb += [sender.crc.crc.eq(crc.crc), frames.crc.match_detected.eq(crc.match_detected)]
         connect(m, frames.requests, server.requests)
         connect(m, frames.words, server.write_words)
         connect(m, server.replies, sender.replies)
