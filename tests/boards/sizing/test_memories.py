@@ -39,9 +39,7 @@ def test_block_rams_are_those_that_yosys_takes(family):
 
 def _verilog(memory):
     address, second = (memory.words - 1).bit_length() - 1, "y <= memory[a];" if memory.dual else ""
-    return SOURCE.format(
-        name=memory.name, address=address, data=memory.bits - 1, last=memory.words - 1, second=second
-    )
+    return SOURCE.format(name=memory.name, address=address, data=memory.bits - 1, last=memory.words - 1, second=second)
 
 
 def test_a_deeper_or_wider_memory_takes_no_fewer():
