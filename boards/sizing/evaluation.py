@@ -15,6 +15,7 @@ from quantflow.cycles import estimate as follow
 from quantflow.errors import UserError
 from quantflow.manifest import memory_bytes
 
+CONNECTING = 10  # seconds that a Dask scheduler may take to answer
 _network = None  # in a worker process: (quantized, board, batch)
 
 
@@ -63,7 +64,7 @@ def attempt(quantized, board, config, batch=1):
 class Workers:
     """Evaluates configurations on all cores, or on a Dask cluster; a context manager.
 
-    `map(configs)` yields (config, Evaluation or UserError) in the order in which they are ready.
+    `map(configs)` yields (config, Evaluation or UserError) in the order of `configs`.
     """
 
     def __init__(self, quantized, board, batch=1, *, cluster=None):
@@ -90,12 +91,10 @@ class Workers:
         if self.cluster is None:
             yield from zip(configs, self._pool.map(_attempt_held, configs), strict=True)
             return
-        from distributed import as_completed
-
         # The network travels once to each worker, not with each configuration.
-        futures = {self._client.submit(_attempt_sent, self._sent, config, pure=False): config for config in configs}
-        for future, result in as_completed(futures, with_results=True):
-            yield futures[future], result
+        futures = [self._client.submit(_attempt_sent, self._sent, config, pure=False) for config in configs]
+        for config, future in zip(configs, futures, strict=True):
+            yield config, future.result()
 
     def _connect(self):
         try:
@@ -103,7 +102,7 @@ class Workers:
         except ImportError:
             raise UserError("a cluster needs Dask: pip install 'quantflow[cluster]'") from None
         try:
-            self._client = Client(self.cluster, timeout="10s", set_as_default=False)
+            self._client = Client(self.cluster, timeout=CONNECTING, set_as_default=False)
         except (OSError, ValueError) as error:
             raise UserError(f"there is no Dask scheduler at {self.cluster}: {error}") from None
         self.count = max(1, sum(self._client.nthreads().values()))

@@ -14,7 +14,8 @@ from tests.boards.sizing.networks import network, with_room
 @pytest.fixture
 def explore(tmp_path, monkeypatch):
     """Exit code of `quantflow explore` with some options, on a small board."""
-    monkeypatch.setattr(boards, "find", lambda name: with_room(name, dsp=40))
+    board = with_room("pynq-z2", dsp=40)
+    monkeypatch.setattr(boards, "find", lambda name: board)
     monkeypatch.setattr(choice, "MOST_LOOKED_AT", 6)
     tuned_file.save(network(), tmp_path / "tuned")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import boards
-from boards.sizing import choice, field
+from boards.sizing import choice, evaluation, field
 from boards.sizing.field import explore, pareto
 from quantflow.errors import UserError
 from tests.boards.sizing.networks import network, with_room
@@ -58,8 +58,9 @@ def test_a_cluster_finds_the_same(few):
     assert [machine.to_json() for machine in there] == [machine.to_json() for machine in here]
 
 
-def test_no_scheduler():
+def test_no_scheduler(monkeypatch):
     pytest.importorskip("distributed")
+    monkeypatch.setattr(evaluation, "CONNECTING", 1)
     with pytest.raises(UserError, match="^there is no Dask scheduler at tcp://127.0.0.1:9: "):
         explore(network(), with_room("pynq-z2", dsp=8), cluster="tcp://127.0.0.1:9")
 
