@@ -15,6 +15,7 @@ from quantflow.errors import UserError
 
 LANES = (2, 4, 8, 16, 32)
 MOST_PIXELS = 16
+LARGE = 4_000_000  # weights
 WEIGHT_DEPTHS = tuple(128 << n for n in range(7))  # where not all weights stay on the chip
 LEAST_DEPTH, DEPTH_STEP = 256, 256  # words of an activation bank
 PARAMETER_DEPTHS = (32, 128, 512)
@@ -47,9 +48,9 @@ def shapes(quantized, board, batch=1):
     UserError where the machine does not compute the network at all.
     """
     found, timing = [], board.memory
-    for lanes, weight_bits in product(LANES, _weight_bits(quantized)):
+    for lanes, weight_bits in product(_lanes(quantized, board), _weight_bits(quantized)):
         base = _based(board.config, lanes=lanes, activation_bits=_activation_bits(quantized), weight_bits=weight_bits)
-        if base is None or lanes * lanes > 2 * board.resources.dsp:
+        if base is None:
             continue
         demand = Demand.of(quantized, base)
         for config in _arrays(replace(base, accumulator_bits=demand.accumulator_bits), board):
@@ -104,6 +105,17 @@ def _depths(demand):
     ladder = [depth for depth in reversed(WEIGHT_DEPTHS) if depth < weights]
     parts = [min(parameters, PARAMETER_DEPTHS[-1]), *few]
     return [(weights, parameters), *product(ladder, dict.fromkeys(parts))]
+
+
+def is_large(quantized):
+    """Whether lowering and compiling a network takes so long that only few machines are looked at."""
+    return sum(layer.weight.size for layer in quantized.layers.values()) >= LARGE
+
+
+def _lanes(quantized, board):
+    """Numbers of lanes that the part may have the multipliers for; of a large network only the two largest."""
+    found = [lanes for lanes in LANES if lanes * lanes <= 2 * board.resources.dsp]
+    return found[-2:] if is_large(quantized) else found
 
 
 def _weight_bits(quantized):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from boards.sizing.candidates import shapes, sized
+from boards.sizing.candidates import is_large, shapes, sized
 from boards.sizing.evaluation import Evaluation, Workers
 from boards.sizing.limits import Limits
 from boards.sizing.model import is_measured
@@ -11,7 +11,7 @@ from boards.sizing.refusal import refuse
 TIE = 0.001  # machines whose images per second differ by less are equally fast
 GAP = 0.01  # no machine is looked for that would be faster by less
 MOST_LOOKED_AT = 64  # candidates that are compiled
-MOST_OF_LARGE, LARGE = 8, 4_000_000  # the same of networks of so many weights, which take long to compile
+MOST_OF_LARGE = 8  # the same of networks that take long to compile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +59,7 @@ def choose(quantized, board, batch=1, *, report=None):
 
 def most_looked_at(quantized):
     """Candidates that may be compiled of a network."""
-    weights = sum(layer.weight.size for layer in quantized.layers.values())
-    return MOST_LOOKED_AT if weights < LARGE else MOST_OF_LARGE
+    return MOST_OF_LARGE if is_large(quantized) else MOST_LOOKED_AT
 
 
 def chosen_board(quantized, board, batch=1, *, report=None):
