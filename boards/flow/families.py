@@ -1,8 +1,10 @@
 """How the open tools make a bitstream for each family of FPGAs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from boards.flow import tools
+from boards.flow.multiplier_registers import absorb
 from boards.flow.tools import Tool
 from boards.part import Resources
 from quantflow.errors import UserError
@@ -20,6 +22,7 @@ class Flow:
     """
 
     synthesis: str  # the command of Yosys
+    improve: Callable[[dict], object] | None = None  # changes Yosys' netlist before nextpnr reads it
     synthesizer: Tool = tools.YOSYS
     router: Tool
     constrained: tuple[str, ...]  # options of nextpnr that name the constraints
@@ -53,7 +56,9 @@ class Flow:
 
 
 ECP5 = Flow(
-    synthesis="synth_ecp5",
+    # Multiplexers of LUTs are what the part has few of near one another: without them designs are smaller and faster.
+    synthesis="synth_ecp5 -nowidelut",
+    improve=absorb,
     router=tools.NEXTPNR_ECP5,
     constrained=("--lpf", "board.lpf"),
     routed=("--textcfg", "top.config"),

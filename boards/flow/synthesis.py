@@ -1,5 +1,6 @@
 """Synthesis of a whole design for nextpnr: one call of Yosys."""
 
+import json
 import re
 
 from boards.flow.families import NETLIST
@@ -28,3 +29,7 @@ def synthesize_to(flow, folder, *, top="top", sources=None, report=ignore):
     code = flow.synthesizer.run(["-p", script], folder, LOG, SynthesisWatch(report))
     if code or not (folder / NETLIST).exists():
         raise UserError(f"Yosys could not synthesize the design: {last_words(folder / LOG)}")
+    if flow.improve:
+        netlist = json.loads((folder / NETLIST).read_text())
+        flow.improve(netlist)
+        (folder / NETLIST).write_text(json.dumps(netlist))

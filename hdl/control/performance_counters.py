@@ -1,6 +1,6 @@
 """What happened during a run, counted."""
 
-from amaranth import Module
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +17,7 @@ class PerformanceCounters(wiring.Component):
         counts[CYCLES] += running;  counts[event] += running & events[event]
 
     32 bits, wrapping. `clear` makes all of them zero and goes before counting. Those that the configuration leaves out
-    stay zero.
+    stay zero. Events are counted a cycle after they are shown: they come from all over the machine, and late.
 
     Ports: clear, running In(1); events In(one bit by name for each of EVENTS);
     counts Out(ArrayLayout(32, len(COUNTERS)), in the order of COUNTERS).
@@ -34,12 +34,15 @@ class PerformanceCounters(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        seen = Signal.like(self.events)
+        counting = self.running & ~self.clear
+        m.d.sync += seen.eq(Mux(counting, self.events, 0))
         with m.If(self.clear):
             m.d.sync += self.counts.eq(0)
-        with m.Elif(self.running):
+        with m.Else():
             for count, register in zip(self.counts, COUNTERS, strict=True):
                 if not self.config.counters and register not in ALWAYS:
                     continue
-                happened = 1 if register == Register.CYCLES else self.events[register.name.lower()]
+                happened = self.running if register == Register.CYCLES else seen[register.name.lower()]
                 m.d.sync += count.eq(count + happened)
         return m
