@@ -1,7 +1,8 @@
 """Registers behind an ECP5's multipliers, moved into the multipliers.
 
-Yosys leaves them beside; routed over half the part, a product then comes too late. A MULT18X18D has registers of its own
-for its results: Lattice, "ECP5 and ECP5-5G sysDSP Usage Guide" (FPGA-TN-02205).
+Yosys leaves them beside, and nextpnr may place them half the part away: the product, and the way to it, then take
+one cycle together. A MULT18X18D has registers of its own for its results: Lattice, "ECP5 and ECP5-5G sysDSP Usage
+Guide" (FPGA-TN-02205).
 """
 
 from collections import Counter, defaultdict
@@ -31,7 +32,7 @@ def absorb(netlist):
 
 
 def _loads(module):
-    """For each net, the (cell, port) of registers' data inputs on it, and how many inputs and module ports hang on it."""
+    """For each net, the registers whose data it is, and how many inputs and ports of the module hang on it."""
     loads, fanout = defaultdict(list), Counter()
     for name, cell in module["cells"].items():
         for port, nets in cell["connections"].items():

@@ -9,7 +9,7 @@ from boards.system import OnChip
 from hdl.system.storage import COLUMN_BITS, bank_sizes
 
 LUT_SHARE = 0.8  # of the part's look-up tables and flip-flops: fuller parts are hard to place and route
-SYSTEM_LUT, SYSTEM_FF = 900, 700  # of serial link and memory control beside the machine, about
+SYSTEM_LUT, SYSTEM_FF = 1_350, 580  # of serial link and memory control beside the machine, by Yosys with 300 KB
 
 
 @dataclass(frozen=True, kw_only=True)
