@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from quantflow.cycles import MemoryTiming
 
 EFFICIENCY = 0.8  # share of a DRAM port's beats that carry data; the rest go by refreshes and turns of the bus
-ON_CHIP_LATENCY = 3  # cycles of `hdl.system`'s memory from a request to its first beat
+ON_CHIP_LATENCY = 5  # cycles of `hdl.system`'s memory from a request to its first beat
 DRAM_LATENCY = 30  # cycles from a request to its first beat, through interconnect and controller
 
 

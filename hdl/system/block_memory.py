@@ -2,6 +2,7 @@
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
@@ -9,17 +10,22 @@ from hdl.bus.axi import ADDRESS_BITS, BOUNDARY_BYTES, ID_BITS, LENGTH_BITS, read
 from hdl.system.storage import COLUMN_BITS, Storage
 
 OKAY, DECERR = 0, 3  # xRESP
-TAG = data.StructLayout({"id": ID_BITS, "last": 1, "outside": 1})
+TAG = data.StructLayout({"id": ID_BITS, "last": 1, "outside": 1, "valid": 1})  # of a beat that is read
+READ_BEATS = 8  # under way or waiting; enough for one in every cycle
 
 
 def host_signature():
-    """Accesses to words of 32 bits, one in each cycle with `enable`; what was read is there in the next cycle."""
+    """Accesses to words of 32 bits, one in each cycle with `enable`; what was read is there with `read_valid`.
+
+    After a read the next access waits for that.
+    """
     return wiring.Signature({
         "enable": Out(1),
         "write": Out(1),
         "address": Out(ADDRESS_BITS),  # in words, below the memory's number of words
         "write_data": Out(COLUMN_BITS),
         "read_data": In(COLUMN_BITS),
+        "read_valid": In(1),
     })
 
 
@@ -40,7 +46,7 @@ class BlockMemory(wiring.Component):
     Ports: read In(read_signature); write In(write_signature); host In(host_signature).
     """
 
-    latency = 3  # cycles from a read's address to its first beat
+    latency = Storage.latency + 2  # cycles from a read's address to its first beat
 
     def __init__(self, config, memory_bytes, *, files=(), single_port=False):
         if config.ports != 1:
@@ -66,11 +72,16 @@ class BlockMemory(wiring.Component):
         columns = self.config.port_bits // COLUMN_BITS
         column_bits = exact_log2(columns)
         column, beat = self.host.address[:column_bits], self.host.address[column_bits:]
-        read_column = Signal(column_bits)
+        read_column, host_reading = Signal(column_bits), Signal(Storage.latency)
         host_reads = self.host.enable & ~self.host.write
         host_writes = self.host.enable & self.host.write
-        m.d.sync += read_column.eq(column)
-        m.d.comb += self.host.read_data.eq(storage.read_data.word_select(read_column, COLUMN_BITS))
+        m.d.sync += host_reading.eq(Cat(host_reads, host_reading))
+        with m.If(host_reads):
+            m.d.sync += read_column.eq(column)
+        m.d.comb += [
+            self.host.read_data.eq(storage.read_data.word_select(read_column, COLUMN_BITS)),
+            self.host.read_valid.eq(host_reading[-1]),
+        ]
         # Of a single port nothing is read while something is written.
         written, write_beat = self._write(m, self.host.enable if self.single_port else host_writes)
         taken = self.host.enable | written.any() if self.single_port else host_reads
@@ -98,40 +109,34 @@ class BlockMemory(wiring.Component):
     def _read(self, m, taken, read_data):
         """Issue the burst's beats in cycles that are not `taken`; returns the beat asked for.
 
-        What was read waits in R, and if R is not taken, in one spare register: there are never more than two beats
-        on their way.
+        What was read waits in a queue, which has room for every beat on its way.
         """
         axi = self.read
-        active, left = Signal(), Signal(LENGTH_BITS)
-        reading, tag = Signal(), Signal(TAG)  # of the beat that the storage shows
-        waiting, spare, spare_tag = Signal(), Signal.like(read_data), Signal(TAG)
-        issue, next_burst, room = Signal(), Signal(), Signal()
+        active, left, room = Signal(), Signal(LENGTH_BITS), Signal(range(READ_BEATS + 1), init=READ_BEATS)
+        issue, next_burst, given = Signal(), Signal(), Signal()
         address, burst_id, outside = self._position(m, "ar", axi, next_burst, issue)
-        full = (axi.rvalid & (waiting | reading)) | (waiting & reading)
+        tags = Signal(data.ArrayLayout(TAG, Storage.latency))  # of the beats that the storage is reading
+        m.submodules.beats = beats = SyncFIFO(width=TAG.size + len(read_data), depth=READ_BEATS)
+        arriving, tag = tags[-1], TAG(beats.r_data[: TAG.size])
         m.d.comb += [
-            room.eq(~full | axi.rready),
-            issue.eq(active & room & ~taken),
+            issue.eq(active & (room != 0) & ~taken),
             axi.arready.eq(~active | (issue & (left == 0))),
             next_burst.eq(axi.arvalid & axi.arready),
+            beats.w_en.eq(arriving.valid),
+            beats.w_data.eq(Cat(arriving, read_data)),
+            axi.rvalid.eq(beats.r_rdy),
+            axi.rdata.eq(beats.r_data[TAG.size :]),
+            axi.rid.eq(tag.id),
+            axi.rlast.eq(tag.last),
+            axi.rresp.eq(Mux(tag.outside, DECERR, OKAY)),
+            given.eq(axi.rvalid & axi.rready),
+            beats.r_en.eq(given),
         ]
-        m.d.sync += [reading.eq(issue), tag.eq(Cat(burst_id, left == 0, outside))]
+        m.d.sync += [tags.eq(Cat(burst_id, left == 0, outside, issue, tags)), room.eq(room - issue + given)]
         with m.If(next_burst):
             m.d.sync += [active.eq(1), left.eq(axi.arlen)]
         with m.Elif(issue):
             m.d.sync += [active.eq(left != 0), left.eq(left - 1)]
-        leaving = Mux(waiting, spare_tag, tag)
-        leaving = TAG(leaving)
-        with m.If(~axi.rvalid | axi.rready):
-            m.d.sync += [
-                axi.rvalid.eq(waiting | reading),
-                axi.rdata.eq(Mux(waiting, spare, read_data)),
-                axi.rid.eq(leaving.id),
-                axi.rlast.eq(leaving.last),
-                axi.rresp.eq(Mux(leaving.outside, DECERR, OKAY)),
-                waiting.eq(0),
-            ]
-        with m.Elif(reading):
-            m.d.sync += [waiting.eq(1), spare.eq(read_data), spare_tag.eq(tag)]
         return address
 
     def _write(self, m, taken):

@@ -78,7 +78,7 @@ class RequestServer(wiring.Component):
                 with m.Elif((words_left != 0) & ~self.read_words.valid):
                     self._read(m, in_registers)
             with m.State("READ"):
-                with m.If(~in_registers | self.registers.rvalid):
+                with m.If(Mux(in_registers, self.registers.rvalid, self.memory.read_valid)):
                     m.d.sync += self.read_words.payload.eq(
                         Mux(in_registers, self.registers.rdata, self.memory.read_data)
                     )

@@ -31,17 +31,18 @@ def write_port(address_bits, width):
 class Storage(wiring.Component):
     """RAM with one read port and one write port.
 
-        read_data = words[read_address], a cycle later;  words[write.address] = write.data, column by column
+        read_data = words[read_address], `latency` cycles later;  words[write.address] = write.data, column by column
 
-    A read in the cycle of a write to the same word gives either of the two. With `single_port`, of iCE40's large
-    RAM, nothing is read in a cycle that writes. Addresses beyond `words` must not be used.
+    A read in the cycle of a write to the same word gives either of the two, a later read the new one. With
+    `single_port`, of iCE40's large RAM, nothing is read in a cycle that writes. Addresses beyond `words` must not be
+    used. Large banks lie all over an FPGA: there are registers on the way to them and on the way back.
 
     `files` name the contents at power-up of each bank of `bank_sizes`, for $readmemh; there are none where it is empty.
 
     Ports: read_address In; read_data Out(width); write In(write_port).
     """
 
-    latency = 1  # cycles from an address to its data
+    latency = 3  # cycles from an address to its data: to the banks, in them, and back
 
     def __init__(self, words, width, *, files=(), single_port=False):
         self.width, self.single_port = width, single_port
@@ -58,40 +59,43 @@ class Storage(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        address = Signal.like(self.read_address, name="registered_address", reset_less=True)
+        write = Signal.like(self.write, name="registered_write")
+        m.d.sync += [address.eq(self.read_address), write.eq(self.write)]
         first, chosen = 0, 0
         for number, size in enumerate(self.sizes):
-            read_data, read_last = Signal(self.width, name=f"bank_{number}"), Signal(name=f"read_last_{number}")
+            read_data = Signal(self.width, name=f"bank_{number}")
+            kept = Signal(self.width, name=f"kept_{number}", reset_less=True)
+            asked, shown = Signal(name=f"asked_{number}"), Signal(name=f"shown_{number}")
             inside = exact_log2(size)
+            m.submodules[f"bank_{number}"] = self._bank(m, number, size, first, address, write, read_data)
             # A bank begins at a multiple of its size, because those before it are larger.
-            reads = self.read_address[inside:] == first >> inside
-            m.submodules[f"bank_{number}"] = self._bank(m, number, size, first, read_data)
-            m.d.sync += read_last.eq(reads)
-            chosen = Mux(read_last, read_data, chosen) if number else read_data
+            m.d.sync += [asked.eq(address[inside:] == first >> inside), shown.eq(asked), kept.eq(read_data)]
+            chosen = Mux(shown, kept, chosen) if number else kept
             first += size
         m.d.comb += self.read_data.eq(chosen)
         return m
 
-    def _bank(self, m, number, size, first, read_data):
+    def _bank(self, m, number, size, first, read_address, write, read_data):
         inside, columns = exact_log2(size), self.width // COLUMN_BITS
         enables = Signal(columns, name=f"enables_{number}")
-        writes = self.write.address[inside:] == first >> inside
-        m.d.comb += enables.eq(Mux(writes, self.write.enables, 0))
+        m.d.comb += enables.eq(Mux(write.address[inside:] == first >> inside, write.enables, 0))
         ports = {
             "i_clk": ClockSignal(),
             "o_read_data": read_data,
-            "i_write_data": self.write.data,
+            "i_write_data": write.data,
             "i_write_enable": enables,
             "p_WORDS": size,
             "p_ADDRESS_BITS": inside,
             "p_COLUMNS": columns,
         }
         if self.single_port:
-            address = Mux(self.write.enables.any(), self.write.address, self.read_address)
+            address = Mux(write.enables.any(), write.address, read_address)
             return Instance("storage_single", i_address=address[:inside], **ports)
         return Instance(
             "storage_bank",
-            i_read_address=self.read_address[:inside],
-            i_write_address=self.write.address[:inside],
+            i_read_address=read_address[:inside],
+            i_write_address=write.address[:inside],
             p_FILE=self.files[number] if self.files else "",
             **ports,
         )

@@ -12,6 +12,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster
 
 from hdl.system.block_memory import DECERR, BlockMemory
+from hdl.system.storage import Storage
 from quantflow.config import Config
 from tests.hdl.streams import reset, until, watch
 from tests.hdl.system.simulated import run_storage_bench
@@ -44,13 +45,15 @@ async def start(dut, rng, stall):
 
 
 async def host(dut, address, value=None):
-    """One access of the host to a word: a write of `value`, or a read; no longer than it takes."""
+    """One access of the host to a word: a write of `value`, or a read and what it gives."""
     dut.host__enable.value, dut.host__write.value = 1, value is not None
     dut.host__address.value, dut.host__write_data.value = address, value or 0
     await RisingEdge(dut.clk)
     dut.host__enable.value = 0
-    await RisingEdge(dut.clk)
-    return int(dut.host__read_data.value)
+    if value is None:
+        cycles = await until(dut, lambda: int(dut.host__read_valid.value))
+        assert cycles <= Storage.latency
+        return int(dut.host__read_data.value)
 
 
 def region(rng, config, first, last):
@@ -164,7 +167,7 @@ async def a_beat_a_cycle(dut):
     asked = 5
     for n in range(asked):
         await host(dut, n)
-    cycles = 2 * asked + await until(dut, lambda: len(taken) - before >= bursts * beats - 1)
+    cycles = (Storage.latency + 1) * asked + await until(dut, lambda: len(taken) - before >= bursts * beats - 1)
     assert cycles <= bursts * beats + asked + 2
     for n, read in enumerate(reads):
         assert (await read).data == image[256 * n : 256 * (n + 1)]

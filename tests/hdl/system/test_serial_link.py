@@ -11,6 +11,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteRam
 from hdl.bus.axi import named_ports
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
 from hdl.system.serial_link import SerialLink
+from hdl.system.storage import Storage
 from sim.bench import run_bench
 from tests.hdl.streams import reset
 from tests.hdl.system.host import CYCLE_NS, READ, REFUSED, REGISTERS, SILENCE, WRITE, Host, frame, reply_frame
@@ -18,6 +19,7 @@ from tests.hdl.system.host import CYCLE_NS, READ, REFUSED, REGISTERS, SILENCE, W
 MEMORY_WORDS = 1000
 REGISTER_BYTES = 1 << CONTROL_ADDRESS_BITS
 BIT_CYCLES = 8
+LATENCY = Storage.latency
 
 
 class Memory:
@@ -29,17 +31,21 @@ class Memory:
         cocotb.start_soon(self._run(dut))
 
     async def _run(self, dut):
+        """Answers reads `LATENCY` cycles later; at other times the data is none."""
+        asked = []
         while True:
             await RisingEdge(dut.clk)
+            asked = [(cycles - 1, word) for cycles, word in asked if cycles]
+            (word,) = [word for cycles, word in asked if not cycles] or [None]
+            dut.memory__read_valid.value = word is not None
+            dut.memory__read_data.value = 0xDEAD_BEEF if word is None else word
             if int(dut.memory__enable.value):
                 address = int(dut.memory__address.value)
                 if int(dut.memory__write.value):
                     self.words[address] = int(dut.memory__write_data.value)
                     self.log.append(address)
                 else:
-                    dut.memory__read_data.value = self.words[address]
-                    continue
-            dut.memory__read_data.value = 0xDEAD_BEEF  # only the cycle after a read shows its data
+                    asked.append((LATENCY - 1, self.words[address]))
 
     def bytes(self, address, size):
         words = self.words[address // 4 : (address + size) // 4]
@@ -52,7 +58,7 @@ async def start(dut, seed):
     Clock(dut.clk, CYCLE_NS, unit="ns").start()
     registers = AxiLiteRam(AxiLiteBus.from_prefix(dut, "m_axil"), dut.clk, dut.rst, size=REGISTER_BYTES)
     registers.write(0, rng.randbytes(REGISTER_BYTES))
-    await reset(dut, rx=1, bit_cycles=BIT_CYCLES, memory__read_data=0)
+    await reset(dut, rx=1, bit_cycles=BIT_CYCLES, memory__read_data=0, memory__read_valid=0)
     return rng, Memory(dut, rng), registers, Host(dut, BIT_CYCLES)
 
 
