@@ -12,6 +12,7 @@ from hdl.system.storage import COLUMN_BITS, Storage
 OKAY, DECERR = 0, 3  # xRESP
 TAG = data.StructLayout({"id": ID_BITS, "last": 1, "outside": 1, "valid": 1})  # of a beat that is read
 READ_BEATS = 8  # under way or waiting; enough for one in every cycle
+HOST_ACCESS = data.StructLayout({"enable": 1, "write": 1, "address": ADDRESS_BITS, "write_data": COLUMN_BITS})
 
 
 def host_signature():
@@ -20,10 +21,7 @@ def host_signature():
     After a read the next access waits for that.
     """
     return wiring.Signature({
-        "enable": Out(1),
-        "write": Out(1),
-        "address": Out(ADDRESS_BITS),  # in words, below the memory's number of words
-        "write_data": Out(COLUMN_BITS),
+        **{name: Out(field.shape) for name, field in HOST_ACCESS},  # addresses in words, below the memory's number
         "read_data": In(COLUMN_BITS),
         "read_valid": In(1),
     })
@@ -37,8 +35,8 @@ class BlockMemory(wiring.Component):
     writes nothing and is answered DECERR. Of the strobes of 32 bits only the first is looked at: the machine sets
     all or none (see WritePort).
 
-    The host's accesses are done at once, and take the machine's beat of that cycle: a host at a serial line asks too
-    rarely to be felt.
+    The host's accesses go first, and take the machine's beat of a cycle: a host at a serial line asks too rarely to be
+    felt.
 
     `memory_bytes` are rounded up to a beat; `files` and `single_port` as in Storage. With `single_port` writes go
     before reads. Raises ValueError for a configuration with more than one memory port.
@@ -71,10 +69,11 @@ class BlockMemory(wiring.Component):
         )
         columns = self.config.port_bits // COLUMN_BITS
         column_bits = exact_log2(columns)
-        column, beat = self.host.address[:column_bits], self.host.address[column_bits:]
+        host = Signal(HOST_ACCESS)  # it comes from afar, and decides over every beat
+        m.d.sync += [getattr(host, name).eq(getattr(self.host, name)) for name, _ in HOST_ACCESS]
+        column, beat = host.address[:column_bits], host.address[column_bits:]
         read_column, host_reading = Signal(column_bits), Signal(Storage.latency)
-        host_reads = self.host.enable & ~self.host.write
-        host_writes = self.host.enable & self.host.write
+        host_reads, host_writes = host.enable & ~host.write, host.enable & host.write
         m.d.sync += host_reading.eq(Cat(host_reads, host_reading))
         with m.If(host_reads):
             m.d.sync += read_column.eq(column)
@@ -83,13 +82,13 @@ class BlockMemory(wiring.Component):
             self.host.read_valid.eq(host_reading[-1]),
         ]
         # Of a single port nothing is read while something is written.
-        written, write_beat = self._write(m, self.host.enable if self.single_port else host_writes)
-        taken = self.host.enable | written.any() if self.single_port else host_reads
+        written, write_beat = self._write(m, host.enable if self.single_port else host_writes)
+        taken = host.enable | written.any() if self.single_port else host_reads
         read_beat = self._read(m, taken, storage.read_data)
         m.d.comb += [
             storage.read_address.eq(Mux(host_reads, beat, read_beat)),
             storage.write.address.eq(Mux(host_writes, beat, write_beat)),
-            storage.write.data.eq(Mux(host_writes, self.host.write_data.replicate(columns), self.write.wdata)),
+            storage.write.data.eq(Mux(host_writes, host.write_data.replicate(columns), self.write.wdata)),
             storage.write.enables.eq(Mux(host_writes, 1 << column, written)),
         ]
         return m

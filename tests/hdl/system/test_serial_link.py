@@ -19,7 +19,7 @@ from tests.hdl.system.host import CYCLE_NS, READ, REFUSED, REGISTERS, SILENCE, W
 MEMORY_WORDS = 1000
 REGISTER_BYTES = 1 << CONTROL_ADDRESS_BITS
 BIT_CYCLES = 8
-LATENCY = Storage.latency
+LATENCY = Storage.latency + 1
 
 
 class Memory:
