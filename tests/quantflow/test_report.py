@@ -29,7 +29,8 @@ def test_every_figure_is_there():
     for shown in ("99.17 %", "98.71 %", "99.06 %", "1,471", "1,500", "8.5 %", "8,642", "91,357", "123,457", "1,700"):
         assert shown in text, shown
     for key, value in CONFIG.to_json().items():
-        assert re.search(f"<span>{key.replace('_', ' ')}</span>{value:,}<", text), key
+        shown = ("no", "yes")[value] if isinstance(value, bool) else f"{value:,}"
+        assert re.search(f"<span>{key.replace('_', ' ')}</span>{shown}<", text), key
     assert "bit-exact: 6 of 6 images" in text
 
 
