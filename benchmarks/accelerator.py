@@ -84,7 +84,7 @@ def measure(name, *, rtl, count):
     """Figures of one work, as a dict for JSON."""
     machine, (quantized, images) = WORKS[name], tuned(name, count)
     deployment = compile_network(quantized, machine.config)
-    board = replace(boards.find(boards.DEFAULT), config=machine.config, given_memory=machine.memory)
+    board = replace(boards.find("zc706"), config=machine.config, given_memory=machine.memory)
     manifest = Manifest.of(deployment, board)
     runs = [run for run in ("cold", "warm") if run in deployment.programs]
     figures = {

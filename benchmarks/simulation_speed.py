@@ -87,7 +87,7 @@ def _convolutions():
 def machines():
     """Name to board and network of the machines that are measured."""
     ulx3s = boards.find("ulx3s-85f")
-    large = replace(ulx3s, config=LARGE, given_memory=MemoryTiming(latency=30, bytes_per_cycle=28))
+    large = replace(boards.find("zc706"), config=LARGE, given_memory=MemoryTiming(latency=30, bytes_per_cycle=28))
     return {"ulx3s-85f": (ulx3s, _lenet), "P 7, I = O 16": (large, _convolutions)}
 
 
