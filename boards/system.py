@@ -80,10 +80,12 @@ KINDS = {"processing system": ProcessingSystem, "on chip": OnChip, "litex": Lite
 
 
 def to_json(system):
+    """A system's facts and its kind as a dict for JSON."""
     (kind,) = (name for name, type_ in KINDS.items() if isinstance(system, type_))
     return {"kind": kind, **asdict(system)}
 
 
 def from_json(values):
+    """The system that `to_json` gave; KeyError or TypeError where it is none."""
     values = dict(values)
     return KINDS[values.pop("kind")](**values)

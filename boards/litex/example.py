@@ -39,6 +39,7 @@ def system(build, clock_hz, cpu="vexriscv"):
 
 
 def main():
+    """Make the system of a build folder: its Verilog, or with --build its bitstream."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="build folder of quantflow generate")
     parser.add_argument("--output", type=Path, help="where LiteX writes (litex/ in the build folder)")

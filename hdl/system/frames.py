@@ -15,11 +15,15 @@ CRC = CRC32_ETHERNET(data_width=8)
 
 
 class Command(enum.Enum, shape=8):
+    """What a request asks for."""
+
     READ = 1
     WRITE = 2
 
 
 class Status(enum.Enum, shape=8):
+    """What a reply says of its request."""
+
     DONE = 0
     REFUSED = 1
 

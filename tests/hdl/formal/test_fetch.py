@@ -3,7 +3,7 @@
 import pytest
 from amaranth import Mux, Signal
 
-from hdl.instructions.fetch import LENGTH_BITS, PREFETCH, Fetch
+from hdl.instructions.fetch import PREFETCH, Fetch
 from quantflow.config import Config
 from tests.hdl.formal.prover import NotInductive, needs_prover, refuted
 from tests.hdl.formal.spec import Spec, assume, claim, mutated, stays_until_taken
@@ -25,7 +25,7 @@ class Room(Spec):
         delivered = fetch.instructions.valid & fetch.instructions.ready
         asked = fetch.bursts.valid & fetch.bursts.ready
         owed = Signal(range(2 * PREFETCH * beats + (1 << length)))
-        left = Signal(LENGTH_BITS)
+        left = Signal.like(fetch.program_length)
         arrived = fetch.beats.valid & fetch.beats.ready
         m.d.sync += owed.eq(owed + Mux(asked, fetch.bursts.payload.length + 1, 0) - arrived)
         m.d.sync += left.eq(Mux(fetch.start, fetch.program_length, left - delivered))
