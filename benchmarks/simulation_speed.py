@@ -104,7 +104,7 @@ class Subjects:
 
     def run_machine(self):
         """(cycles, seconds) of the network's images, loading the memory not counted."""
-        programs = ["cold"] + ["warm" if "warm" in self.machine.manifest.programs else "cold"] * (len(self.images) - 1)
+        programs = ["cold"] + [self.machine.manifest.later_program] * (len(self.images) - 1)
         results = [run.result for run in self.machine.run(self.images, programs)]
         return sum(r["simulated_cycles"] for r in results), sum(r["processor_seconds"] for r in results)
 

@@ -1,5 +1,6 @@
 """FPGA parts: what they have, and how the open tools name them."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -11,6 +12,15 @@ class Resources:
     ff: int  # flip-flops
     dsp: int  # multiplier blocks
     block_ram: int  # blocks of `Part.block_ram_kbit`
+
+    @classmethod
+    def weighed(cls, weights, cells):
+        """What cells, {type: number}, take: `weights` says by resource and type how much one of them is."""
+        sums = {
+            name: sum(weight * cells.get(cell, 0) for cell, weight in weights[name].items())
+            for name in cls.__dataclass_fields__
+        }
+        return cls(**{name: math.ceil(total) for name, total in sums.items()})
 
     def exceeding(self, other):
         """Names of the resources of which there is more here than in `other`."""

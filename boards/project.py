@@ -1,12 +1,12 @@
 """Write a build folder: everything that a board, or the simulation, needs to run a network."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from boards import litex, on_chip, zynq
 from boards.driver.carried import driver_files
+from boards.folder import put_in_place
 from boards.system import LiteX, OnChip, ProcessingSystem
 from hdl.accelerator import accelerator_verilog
 from quantflow import tuned_file
@@ -31,7 +31,7 @@ def write_project(deployment, quantized, board, folder):
         prepared = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             figures = _write(deployment, quantized, board, prepared)
-            _replace(folder, prepared)
+            put_in_place(prepared, folder)
         finally:
             shutil.rmtree(prepared, ignore_errors=True)
     except OSError as error:
@@ -74,22 +74,6 @@ def _check_memory(manifest):
             f"the network takes {manifest.memory_bytes} bytes of memory, but the machine's addresses, of "
             f"{manifest.config.memory_address_bits} bits, reach {most}"
         )
-
-
-def _replace(folder, prepared):
-    """Put the prepared folder in the place of what is there."""
-    prepared.chmod(0o777 & ~_umask())  # a temporary folder is its owner's alone
-    old = prepared.with_name(prepared.name + ".old")
-    if folder.exists():
-        folder.rename(old)
-    prepared.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def system_files(board, manifest, model):

@@ -29,11 +29,7 @@ class Family:
 
     def count(self, cells):
         """Resources of a dict of cell type to number."""
-        sums = {
-            kind: sum(weight * cells.get(cell, 0) for cell, weight in getattr(self, kind).items())
-            for kind in ("lut", "ff", "dsp", "block_ram")
-        }
-        return Resources(**{kind: -int(-total // 1) for kind, total in sums.items()})
+        return Resources.weighed(vars(self), cells)
 
 
 FAMILIES = {

@@ -8,8 +8,9 @@ from importlib.resources import files
 from quantflow.errors import UserError
 from quantflow.page import MISSING
 from quantflow.plotting import BAR, INK, MUTED, THEME, bare, picture, plot
+from quantflow.wording import RESOURCES
 
-AXES = {"dsp": "DSP blocks", "lut": "look-up tables", "block_ram": "block RAMs"}
+AXES = {name: RESOURCES[name] for name in ("dsp", "lut", "block_ram")}
 WIDTH, HEIGHT = 9.6, 3.2  # inches
 DOTS_PER_INCH = 150  # of a PNG
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from quantflow.compiler.assembly import format_instruction
+from quantflow.compiler.deployment import later_program
 from quantflow.compiler.transfer import Transfer
 from quantflow.config import Config
 from quantflow.cycles.memory import MemoryTiming
@@ -107,6 +108,16 @@ class Manifest:
     def macs(self):
         """Multiply-accumulates of one image."""
         return sum(stage.macs for stage in self.stages) // self.batch
+
+    @property
+    def later_program(self):
+        """The name of the program of all runs but the first."""
+        return later_program(self.programs)
+
+    @property
+    def cycles_per_image(self):
+        """Cycles that the cycle model predicts for an image, with the weights on chip where they stay there."""
+        return -(-self.programs[self.later_program].estimated_cycles // self.batch)
 
     @property
     def simulated_bytes(self):

@@ -1,5 +1,7 @@
 """Figures as people read them, the same on the command line and in the report."""
 
+RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "DSP blocks", "block_ram": "block RAMs"}
+
 
 def count(number):
     """12345.4 as "12,345"; nothing where there is no figure."""

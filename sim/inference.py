@@ -84,9 +84,8 @@ def simulate(build_folder, images, *, count=None, simulator="verilator", waves=N
     quantized = tuned_file.load(folder / TUNED)
     integers = quantize(_selected(images, count, manifest), manifest.input.format)
     machine = Machine(folder, manifest, simulator=simulator, waves=waves)
-    warm = "warm" if "warm" in manifest.programs else "cold"
     inputs = manifest.runs(integers)
-    programs = ["cold"] + [warm] * (len(inputs) - 1)
+    programs = ["cold"] + [manifest.later_program] * (len(inputs) - 1)
     runs = machine.run(inputs, programs, progress)
     outputs = np.stack([manifest.output.unpack(run.output) for run in runs])
     outputs = outputs.reshape(-1, *manifest.output.shape)[: len(integers)]

@@ -121,7 +121,7 @@ class Accelerator:
         manifest = self.manifest
         self._check_configured()
         self._stop_if_busy()  # with a run whose end was not waited for
-        self.program = "warm" if self._weights_on_chip and "warm" in manifest.programs else "cold"
+        self.program = manifest.later_program if self._weights_on_chip else "cold"
         program = manifest.programs[self.program]
         self.link.write_register(Register.PROGRAM_ADDRESS, manifest.model_address + program.offset)
         self.link.write_register(Register.PROGRAM_LENGTH, len(program.instructions))

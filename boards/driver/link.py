@@ -3,12 +3,21 @@
 import time
 from abc import ABC, abstractmethod
 
+WORD_BYTES = 4
 PAGE_BYTES = 4096  # of which the ports' bases are multiples
 POLL_SECONDS = 50e-6  # between two looks at a machine that cannot call
 
 
 class LinkError(Exception):
     """The machine cannot be reached; the message says by which request."""
+
+
+def pieces(address, size, most_words):
+    """(address, words) of the accesses, of `most_words` at most, for a piece of memory; LinkError for odd bytes."""
+    if address % WORD_BYTES or size % WORD_BYTES:
+        raise LinkError(f"{size} bytes of memory at {address:#x} are not whole words")
+    most, end = most_words * WORD_BYTES, address + size
+    return [(start, min(most, end - start) // WORD_BYTES) for start in range(address, end, most)]
 
 
 class Link(ABC):

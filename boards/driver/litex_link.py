@@ -2,10 +2,9 @@
 
 import struct
 
-from boards.driver.link import Link, LinkError
+from boards.driver.link import WORD_BYTES, Link, LinkError, pieces
 
 MOST_WORDS = 64  # of one access, which becomes a packet of LiteX's client: it counts to 255
-WORD_BYTES = 4
 ATTEMPTS = 3
 REGISTERS_REGION, MEMORY_REGION = "accelerator", "main_ram"  # of boards/litex/peripheral.py, and of LiteX
 
@@ -57,11 +56,11 @@ class LiteXLink(Link):
         self._write(self._registers + address, [int(value)])
 
     def read_memory(self, address, size):
-        return b"".join(self._agreed(start, words) for start, words in _accesses(address, size))
+        return b"".join(self._agreed(start, words) for start, words in pieces(address, size, MOST_WORDS))
 
     def write_memory(self, address, data):
         data = bytes(data)
-        for start, words in _accesses(address, len(data)):
+        for start, words in pieces(address, len(data), MOST_WORDS):
             offset = start - address
             self._kept(start, data[offset : offset + words * WORD_BYTES])
 
@@ -102,11 +101,3 @@ class LiteXLink(Link):
             self._client.write(address, words)
         except OSError as error:
             raise LinkError(f"no write of {len(words)} words to {address:#x} on the LiteX bus: {error}") from None
-
-
-def _accesses(address, size):
-    """(address, words) of the accesses for a piece of memory."""
-    if address % WORD_BYTES or size % WORD_BYTES:
-        raise LinkError(f"{size} bytes of memory at {address:#x} are not whole words")
-    most = MOST_WORDS * WORD_BYTES
-    return [(start, min(most, address + size - start) // WORD_BYTES) for start in range(address, address + size, most)]

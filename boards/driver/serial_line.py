@@ -5,14 +5,13 @@ import random
 import struct
 from zlib import crc32
 
-from boards.driver.link import Link, LinkError
+from boards.driver.link import WORD_BYTES, Link, LinkError, pieces
 from quantflow.registers import Register
 
 REQUEST, REPLY = 0x51, 0xA1  # first bytes
 READ, WRITE = 1, 2  # commands
 DONE = 0  # status of a reply
 MOST_WORDS = 64  # of one frame
-WORD_BYTES = 4
 HEADER = struct.Struct("<BBBBI")  # of a request: first byte, sequence number, command, count, address
 REPLY_HEADER = struct.Struct("<BBBB")  # first byte, sequence number, status, count
 CHECK = struct.Struct("<I")
@@ -74,12 +73,9 @@ class SerialLink(Link):
     @staticmethod
     def _frames(address, size):
         """(address, words) of the frames for a piece of memory."""
-        if address % WORD_BYTES or size % WORD_BYTES or not 0 <= address <= address + size <= REGISTERS:
-            raise LinkError(f"{size} bytes of memory at {address:#x} are not whole words that the serial link reaches")
-        most = MOST_WORDS * WORD_BYTES
-        return [
-            (start, min(most, address + size - start) // WORD_BYTES) for start in range(address, address + size, most)
-        ]
+        if not 0 <= address <= address + size <= REGISTERS:
+            raise LinkError(f"the serial link does not reach {size} bytes of memory at {address:#x}")
+        return pieces(address, size, MOST_WORDS)
 
     def _request(self, command, address, count, data=b""):
         """One request, repeated until its reply comes; returns the data of a read."""

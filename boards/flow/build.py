@@ -13,10 +13,12 @@ from boards.board import Board
 from boards.flow.families import NETLIST, device, flow_of
 from boards.flow.figures import figures_of
 from boards.flow.routing import place_and_route
-from boards.flow.sources import clock_of, write_sources
+from boards.flow.sources import write_sources
 from boards.flow.synthesis import synthesize_to
 from boards.flow.tools import last_words, require
 from boards.flow.watching import PACKING, Stopwatch, ignore
+from boards.folder import put_in_place
+from boards.on_chip.top import achieved_mhz
 from boards.system import LiteX, ProcessingSystem
 from quantflow.errors import UserError
 from quantflow.manifest import Manifest
@@ -48,7 +50,7 @@ def build(folder, *, clock_mhz=None, seeds=(1,), force=False, report=ignore):
     require(flow.tools)
     if clock_mhz is not None:
         board = replace(board, clock_mhz=clock_mhz)
-    clock, stopwatch = clock_of(board), Stopwatch(report)
+    clock, stopwatch = achieved_mhz(board), Stopwatch(report)
     with _workplace(folder, flow) as (place, keep):
         write_sources(folder, place, board, flow, remake=clock_mhz is not None)
         synthesize_to(flow, place, report=stopwatch)
@@ -80,19 +82,9 @@ def _workplace(folder, flow):
         for name in (NETLIST, flow.routed[-1]):
             for path in place.rglob(name):
                 path.unlink()
-        _replace(folder / target[-1], place)
+        put_in_place(place, folder / target[-1])
         if target[-1] == BITSTREAM:
             shutil.rmtree(folder / FAILED, ignore_errors=True)  # of an earlier try
-
-
-def _replace(folder, prepared):
-    """Put a prepared folder in the place of what is there."""
-    prepared.chmod(folder.parent.stat().st_mode & 0o777)  # a temporary folder is its owner's alone
-    old = prepared.with_name(prepared.name + ".old")
-    if folder.exists():
-        folder.rename(old)
-    prepared.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _route(flow, board, clock, place, seeds, report):

@@ -41,11 +41,7 @@ class Flow:
 
     def count(self, utilization):
         """Resources that a design takes, of {cell: {"used", "available"}} in nextpnr's report."""
-        sums = {
-            kind: sum(weight * utilization.get(cell, {}).get("used", 0) for cell, weight in cells.items())
-            for kind, cells in self.resources.items()
-        }
-        return Resources(**{kind: -int(-total // 1) for kind, total in sums.items()})
+        return Resources.weighed(self.resources, {cell: counts["used"] for cell, counts in utilization.items()})
 
     def kind(self, cell_type):
         """What a cell of this type is: register, block RAM, multiplier, LUT, carry..."""

@@ -17,7 +17,7 @@ def figures_of(board, manifest, flow, place, clock_mhz, runs, best, spent):
     timing = runs[best].timing
     bitstream = place / flow.bitstream
     made = bitstream.exists()
-    cycles = cycles_per_image(manifest)
+    cycles = manifest.cycles_per_image
     seconds = spent | runs[best].seconds
     figures = {
         "board": board.name,
@@ -43,12 +43,6 @@ def figures_of(board, manifest, flow, place, clock_mhz, runs, best, spent):
     if not timing.met:
         figures["advice"] = _advice(board, clock_mhz, timing)
     return figures
-
-
-def cycles_per_image(manifest):
-    """Cycles that the cycle model predicts for an image, with the weights on chip where they stay there."""
-    program = manifest.programs["warm" if "warm" in manifest.programs else "cold"]
-    return -(-program.estimated_cycles // manifest.batch)
 
 
 def _advice(board, clock_mhz, timing):

@@ -1,9 +1,9 @@
-"""The Verilog, constraints and memory contents that a bitstream is made of, and the clock that its PLL gives."""
+"""The Verilog, constraints and memory contents that a bitstream is made of."""
 
 import shutil
 
 from boards.flow.synthesis import without_cleared_memories
-from boards.on_chip.top import achieved_mhz, top_verilog
+from boards.on_chip.top import top_verilog
 from quantflow.errors import UserError
 from quantflow.manifest import VERILOG
 
@@ -38,8 +38,3 @@ def reachable_clock(board, most_mhz):
             continue
         return asked
     return None
-
-
-def clock_of(board):
-    """The clock in MHz that the board's PLL gives where its own is asked for; UserError where none is near it."""
-    return achieved_mhz(board)

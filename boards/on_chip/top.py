@@ -35,7 +35,7 @@ def top_verilog(board, clock_mhz):
     """
     facts = board.system
     pll = best_pll(board.part.family, facts.oscillator_mhz, clock_mhz)
-    clock = pll.mhz if pll else float(facts.oscillator_mhz)
+    clock = achieved_mhz(board, clock_mhz)
     outputs = {"led_busy": "busy", "led_error": "failed"}
     ports = ["input wire clock", "input wire rx", "output wire tx"]
     ports += ["input wire reset"] if "reset" in facts.pins else []

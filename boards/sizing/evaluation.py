@@ -4,12 +4,12 @@ import multiprocessing
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from boards.part import Resources
 from boards.sizing.limits import Limits
 from boards.sizing.model import estimate
-from quantflow.compiler import compile_network
+from quantflow.compiler import compile_network, later_program
 from quantflow.config import Config
 from quantflow.cycles import estimate as follow
 from quantflow.errors import UserError
@@ -30,16 +30,12 @@ class Evaluation:
     memory_bytes: int
     fits: bool  # in the part, its memory in block RAM included
 
-    def to_json(self):
-        return asdict(self)
-
 
 def evaluate(quantized, board, config, batch=1):
     """The Evaluation of a Config for a QuantizedNetwork on a board; UserError where the network does not fit it."""
     board = replace(board, config=config)
     deployment = compile_network(quantized, config, batch)
-    name = "warm" if "warm" in deployment.programs else "cold"
-    cycles = follow(deployment, board.memory, name).cycles / batch
+    cycles = follow(deployment, board.memory, later_program(deployment.programs)).cycles / batch
     limits, used, needed = Limits.of(board), estimate(config, board.part.family), memory_bytes(deployment)
     if used is not None:
         used = limits.with_memory(used, config, needed)

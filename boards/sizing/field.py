@@ -15,12 +15,13 @@ FIELD = 2  # times as many machines are compiled as for a choice: they are not o
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """A machine of the field."""
+    """A machine of the field; the best are its Pareto set.
+
+    No other machine is as fast as one of those, or faster, with as little or less of everything, and better in one.
+    """
 
     evaluation: Evaluation
-    best: (
-        bool  # in the Pareto set: no other is as fast or faster with as little or less of everything, and better in one
-    )
+    best: bool
 
     def to_json(self):
         found = self.evaluation

@@ -5,9 +5,10 @@ from dataclasses import fields
 from boards.sizing.memories import Memory
 from hdl.instructions.fetch import PREFETCH
 from quantflow import isa
+from quantflow.config import MULTIPLIER_BITS
 
 # The wider operand of a family's multiplier block, in bits.
-OPERAND_BITS = {"xilinx-7": 25, "ecp5": 18, "gowin": 18, "ice40": 16}
+OPERAND_BITS = {"xilinx-7": MULTIPLIER_BITS, "ecp5": 18, "gowin": 18, "ice40": 16}
 
 
 def memories(config):
@@ -29,11 +30,8 @@ def memories(config):
 
 
 def may_pack(config, family):
-    """Whether a multiplier block of the family takes two of the machine's weights in one operand.
-
-    The packed operand is a product and a weight wide, and one bit: activation_bits + 2 * weight_bits + 1.
-    """
-    return _product_bits(config) + config.weight_bits + 1 <= OPERAND_BITS[family]
+    """Whether a multiplier block of the family takes two of the machine's weights in one operand."""
+    return config.packed_weight_bits <= OPERAND_BITS[family]
 
 
 def dsp_blocks(config):

@@ -8,9 +8,9 @@ import typer
 
 from quantflow.commands.console import JsonOption, add_row, console, examples, progress, read_json, table, write_json
 from quantflow.commands.tuned import load_tuned
-from quantflow.compiler import compile_network
+from quantflow.compiler import compile_network, later_program
 from quantflow.errors import UserError
-from quantflow.wording import count, percent
+from quantflow.wording import RESOURCES, count, percent
 
 NAME = "generate"
 EXAMPLES = examples(
@@ -19,7 +19,6 @@ EXAMPLES = examples(
     "quantflow generate tuned/ --board zc706 --config board -o build/",
     "quantflow boards",
 )
-RESOURCES = {"lut": "look-up tables", "ff": "flip-flops", "dsp": "DSP blocks", "block_ram": "block RAMs"}
 OWN = "board"  # as --config: the machine in the board's file
 
 ConfigOption = Annotated[
@@ -106,7 +105,7 @@ def _on_board(board, figures, choice):
     from boards.sizing.limits import Limits
     from boards.sizing.model import estimate
 
-    predicted = figures["predicted"].get("warm", figures["predicted"]["cold"])
+    predicted = figures["predicted"][later_program(figures["predicted"])]
     used = estimate(board.config, board.part.family)
     if used is not None:
         used = Limits.of(board).with_memory(used, board.config, figures["memory_bytes"])
@@ -137,7 +136,7 @@ def show(figures):
     console.print(rows)
     if figures["chosen"]:
         console.print(_seen(figures["chosen"]), markup=False, highlight=False)
-    name = "warm" if "warm" in figures["predicted"] else "cold"
+    name = later_program(figures["predicted"])
     predicted = figures["predicted"][name]
     title = "Predicted, with the weights on chip" if name == "warm" else "Predicted"
     title += f", a run of {figures['batch']} images" if figures["batch"] > 1 else ""

@@ -7,7 +7,7 @@ import numpy as np
 
 from quantflow import isa
 from quantflow.compiler.batching import batched, single
-from quantflow.compiler.deployment import Deployment, Program, StageInfo
+from quantflow.compiler.deployment import Deployment, Program, StageInfo, later_program
 from quantflow.compiler.image import Image
 from quantflow.compiler.lowering import lower
 from quantflow.compiler.phases import choose_columns
@@ -19,7 +19,7 @@ from quantflow.cycles import MemoryTiming, estimate
 from quantflow.errors import UserError
 from quantflow.seal import seal_program
 
-__all__ = ["Deployment", "Program", "StageInfo", "Transfer", "compile_batch", "compile_network"]
+__all__ = ["Deployment", "Program", "StageInfo", "Transfer", "compile_batch", "compile_network", "later_program"]
 
 
 def compile_network(quantized, config, batch=1):
@@ -52,7 +52,7 @@ def compile_network(quantized, config, batch=1):
 
 
 def _cycles(deployment):
-    return estimate(deployment, MemoryTiming(), "warm" if "warm" in deployment.programs else "cold").cycles
+    return estimate(deployment, MemoryTiming(), later_program(deployment.programs)).cycles
 
 
 def compile_batch(batch, config, *, fold=None, shapes=None):

@@ -48,6 +48,11 @@ class Program:
         return format_program(self.instructions, self.labels)
 
 
+def later_program(programs):
+    """Of a run's programs, the name of the one for all runs but the first: `warm` where weights stay on the chip."""
+    return "warm" if "warm" in programs else "cold"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
     """A network compiled for one configuration.

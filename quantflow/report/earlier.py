@@ -5,8 +5,7 @@ import math
 import re
 from dataclasses import asdict, dataclass
 
-from quantflow.report.on_board import RESOURCES
-from quantflow.wording import percent, points, significant
+from quantflow.wording import RESOURCES, percent, points, significant
 
 _CARRIED = re.compile(r'<script type="application/json" id="figures">(.*?)</script>', re.DOTALL)
 SHARES = ("accuracy", "agreement", "utilization")

@@ -1,9 +1,8 @@
 """What the machine takes of its board, and how fast it is there: estimated, and measured after routing."""
 
 from quantflow.errors import UserError
-from quantflow.wording import count, percent, significant
+from quantflow.wording import RESOURCES, count, percent, significant
 
-RESOURCES = {"lut": "LUTs", "ff": "flip-flops", "dsp": "DSP blocks", "block_ram": "block RAMs"}
 SPEED = {
     "clock_mhz": "clock (MHz)",
     "images_per_second": "images per second",

@@ -1,8 +1,7 @@
 """The report's plot of what the machine takes of its part."""
 
 from quantflow.plotting import BAR, INK, LINE, MUTED, bare, plot
-from quantflow.report.on_board import RESOURCES
-from quantflow.wording import count, percent
+from quantflow.wording import RESOURCES, count, percent
 
 COLOURS = {"estimated": MUTED, "routed": BAR}
 BAR_HEIGHT, BAR_STEP = 0.34, 0.38  # where a resource's row is 1
