@@ -115,6 +115,7 @@ def _on_board(board, figures, choice):
         "images_per_second": board.clock_mhz * 1e6 * figures["batch"] / predicted["cycles"],
         "resources": {"estimated": asdict(used) if used else {}, "available": asdict(board.resources)},
         "chosen": seen,
+        "note": board.note,
     }
 
 
@@ -136,6 +137,8 @@ def show(figures):
     console.print(rows)
     if figures["chosen"]:
         console.print(_seen(figures["chosen"]), markup=False, highlight=False)
+    if figures["note"]:
+        console.print(f"note: {figures['note']}", markup=False, highlight=False)
     name = later_program(figures["predicted"])
     predicted = figures["predicted"][name]
     title = "Predicted, with the weights on chip" if name == "warm" else "Predicted"

@@ -41,3 +41,13 @@ def test_a_batch_takes_fewer_cycles_per_image(figures_of, capsys):
     assert (one["batch"], three["batch"], manifest.batch) == (1, 3, 3)
     assert 3 * three["estimated_cycles"] >= manifest.programs["cold"].estimated_cycles
     assert three["estimated_cycles"] < 0.9 * one["estimated_cycles"]
+
+
+def test_what_a_board_warns_of_is_shown(figures_of, capsys, monkeypatch):
+    """A board's note stands in the figures, on the terminal and in the summary; nothing where it has none."""
+    plain, _ = figures_of()
+    assert plain["note"] == "" and "note:" not in capsys.readouterr().out
+    monkeypatch.setattr(boards, "find", lambda name: replace(BOARD, note="It needs a fan."))
+    warned, build = figures_of()
+    assert warned["note"] == "It needs a fan." and "note: It needs a fan." in capsys.readouterr().out
+    assert "Note: It needs a fan." in (build / SUMMARY).read_text()
