@@ -3,8 +3,10 @@
     python -m benchmarks.bitstreams lenet5 resnet20 resnet20_4bit > bitstreams.jsonl
 
 Without names all are made. Tunes the network by the paper's method, writes its build folder (build/bitstreams/NAME)
-for the machine below, and runs what `quantflow build` runs. Prints a JSON object on a line of its own for each, with
-what `quantflow build --json` writes. Many minutes for each, and some gigabytes of memory.
+for the machine below, simulates two images in RTL, the second of which may find its weights on the chip, and runs
+what `quantflow build` runs. Prints a JSON object on a line of its own for each: what `quantflow build --json` writes,
+and of the simulation "rtl_cycles" of each image, whether they are bit-exact, and the images per second that the
+second one's cycles make at the routed clock. Many minutes for each, and some gigabytes of memory.
 """
 
 import argparse
@@ -18,9 +20,11 @@ from boards.flow.build import build
 from boards.project import write_project
 from quantflow.compiler import compile_network
 from quantflow.tuner.tune import tune
+from sim.inference import simulate
 
 BOARD = "ulx3s-85f"
 FOLDER = Path("build") / "bitstreams"
+SIMULATED = 2  # images: the first one's run is cold
 TUNING_IMAGES = 64
 
 
@@ -50,12 +54,23 @@ WORKS = {
 
 
 def write_build(name, folder):
-    """Write the build folder of a work."""
+    """Write the build folder of a work; returns images of its network."""
     work, board = WORKS[name], boards.find(BOARD)
     case = networks.load(work.network)
     quantized = tune(case.network, case.calibration[:TUNING_IMAGES], method="paper", weight_bits=work.weight_bits)
     board = replace(board, clock_mhz=work.clock_mhz, config=replace(board.config, **work.machine))
     write_project(compile_network(quantized, board.config), quantized, board, folder)
+    return case.images
+
+
+def measure(name, folder, seeds):
+    """Figures of a work, as a dict for JSON."""
+    simulated = simulate(folder, write_build(name, folder), count=SIMULATED)
+    figures = build(folder, seeds=seeds)
+    rtl = {"rtl_cycles": simulated.image_cycles, "bit_exact": simulated.bit_exact}
+    if figures["met"]:
+        rtl["rtl_images_per_second"] = round(figures["clock_mhz"] * 1e6 / simulated.image_cycles[-1], 2)
+    return {"name": name} | figures | rtl
 
 
 def main():
@@ -68,8 +83,7 @@ def main():
     if unknown:
         parser.error(f"there is no bitstream {unknown[0]}: choose from {', '.join(WORKS)}")
     for name in options.names or WORKS:
-        write_build(name, FOLDER / name)
-        print(json.dumps({"name": name} | build(FOLDER / name, seeds=options.seeds)), flush=True)
+        print(json.dumps(measure(name, FOLDER / name, options.seeds)), flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from boards.flow import tools
+from boards.flow.multiplier_operands import align
 from boards.flow.multiplier_registers import absorb
 from boards.flow.tools import Tool
 from boards.part import Resources
@@ -22,9 +23,10 @@ class Flow:
     """
 
     synthesis: str  # the command of Yosys
-    improve: Callable[[dict], object] | None = None  # changes Yosys' netlist before nextpnr reads it
+    improve: tuple[Callable[[dict], object], ...] = ()  # change Yosys' netlist before nextpnr reads it
     synthesizer: Tool = tools.YOSYS
     router: Tool
+    placing: tuple[str, ...] = ()  # options of nextpnr that say how to place
     constrained: tuple[str, ...]  # options of nextpnr that name the constraints
     routed: tuple[str, ...]  # options of nextpnr that name the file for the packer
     packer: Tool
@@ -54,8 +56,11 @@ class Flow:
 ECP5 = Flow(
     # Multiplexers of LUTs are what the part has few of near one another: without them designs are smaller and faster.
     synthesis="synth_ecp5 -nowidelut",
-    improve=absorb,
+    improve=(align, absorb),
     router=tools.NEXTPNR_ECP5,
+    # Which moves all cells at once, by forces between them: multipliers and block RAMs lie in rows of their own, and
+    # the default placer, which brings cells to such rows kind by kind, leaves wires a third longer, beyond routing.
+    placing=("--placer", "static"),
     constrained=("--lpf", "board.lpf"),
     routed=("--textcfg", "top.config"),
     packer=tools.ECPPACK,

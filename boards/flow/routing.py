@@ -32,7 +32,16 @@ def place_and_route(flow, part, folder, constrained, *, seed=1, aimed_mhz, repor
     no PLL says more about. A clock that is missed is a result and no failure. `report(stage, share done, what)` is
     called while nextpnr runs. Raises UserError, with the reason, where the design fits the part in no way.
     """
-    arguments = [*part.options, *constrained, "--freq", f"{aimed_mhz:g}", "--seed", seed, "--timing-allow-fail"]
+    arguments = [
+        *part.options,
+        *flow.placing,
+        *constrained,
+        "--freq",
+        f"{aimed_mhz:g}",
+        "--seed",
+        seed,
+        "--timing-allow-fail",
+    ]
     arguments += ["--json", NETLIST, "--report", REPORT, *flow.routed]
     (folder / REPORT).unlink(missing_ok=True)
     stopwatch = Stopwatch(report)

@@ -31,5 +31,6 @@ def synthesize_to(flow, folder, *, top="top", sources=None, report=ignore):
         raise UserError(f"Yosys could not synthesize the design: {last_words(folder / LOG)}")
     if flow.improve:
         netlist = json.loads((folder / NETLIST).read_text())
-        flow.improve(netlist)
+        for change in flow.improve:
+            change(netlist)
         (folder / NETLIST).write_text(json.dumps(netlist))

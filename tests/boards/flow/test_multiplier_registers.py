@@ -22,7 +22,7 @@ endmodule
 def synthesized(folder, statement="p <= x * y;", ports="", wires=""):
     """The top module of a product's netlist as Yosys leaves it and as it becomes, and how many multipliers changed."""
     (folder / "design.v").write_text(PRODUCT.format(statement=statement, ports=ports, wires=wires))
-    synthesize_to(replace(ECP5, improve=None), folder)
+    synthesize_to(replace(ECP5, improve=()), folder)
     netlist = json.loads((folder / NETLIST).read_text())
     before = copy.deepcopy(netlist)
     moved = absorb(netlist)
