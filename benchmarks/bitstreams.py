@@ -42,8 +42,8 @@ class Work:
 # of it is kept small, parameters in LUTs and activations no deeper than the largest layer's.
 _RESNET20 = {"port_bits": 128, "weight_depth": 512, "parameter_depth": 32, "accumulator_bits": 24}
 WORKS = {
-    "lenet5": Work(network="lenet5", clock_mhz=60),
-    "resnet20": Work(network="resnet20", clock_mhz=66, machine=_RESNET20 | {"activation_depth": 3072}),
+    "lenet5": Work(network="lenet5", clock_mhz=75),
+    "resnet20": Work(network="resnet20", clock_mhz=75, machine=_RESNET20 | {"activation_depth": 3072}),
     "resnet20_4bit": Work(
         network="resnet20",
         clock_mhz=60,

@@ -7,7 +7,7 @@ SYNTHESIS, PLACEMENT, ROUTING, PACKING = STAGES = ("synthesis", "placement", "ro
 _PASS = re.compile(r"^\d+(?:\.\d+)*\. Executing ([A-Z0-9_]+)")
 _ARCS = re.compile(r"^Info: Routing (\d+) arcs")
 _REMAINING = re.compile(r"^Info:\s+\d+ \|\s+\d+\s+\d+ \|\s+\d+\s+\d+ \|\s+(\d+)\|")
-_ITERATION = re.compile(r"^Info:\s+at iteration #(\d+)")
+_ITERATION = re.compile(r"^Info:\s+(?:at iteration #|iter=)(\d+)")
 
 
 def ignore(stage, share, what):

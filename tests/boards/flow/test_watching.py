@@ -5,6 +5,7 @@ from boards.flow.watching import RouterWatch, Stopwatch, SynthesisWatch
 
 ROUTER = """
 Info: Packing constants..
+Info: iter=321 steplen=0.947 a=161.8 penalty=[0.17, 0.17, 0.17, 0.17]
 Info:     at iteration #3, type ALL: wirelen solved = 282, spread = 774, legal = 1119; time = 0.02s
 Info: Routing globals...
 Info: Routing..
@@ -23,11 +24,13 @@ def test_router():
     assert [(stage, share) for stage, share, _ in seen] == [
         ("placement", None),
         ("placement", None),
+        ("placement", None),
         ("routing", 0.0),
         ("routing", 0.25),
         ("routing", 1.0),
     ]
-    assert "300 arcs" in seen[3][2]
+    assert [what for _, _, what in seen[1:3]] == ["iteration 321", "iteration 3"]
+    assert "300 arcs" in seen[4][2]
 
 
 def test_synthesis():
