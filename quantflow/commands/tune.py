@@ -97,8 +97,7 @@ def run(
         bool,
         typer.Option(
             "--unsigned",
-            help="Maps without negative values, behind a ReLU say, have no sign bit: twice the resolution. "
-            "The hardware does not take them yet.",
+            help="Maps without negative values, behind a ReLU say, have no sign bit: twice the resolution.",
         ),
     ] = False,
     without: Annotated[
