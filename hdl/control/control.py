@@ -27,9 +27,9 @@ class Control(wiring.Component):
     `progress` come from all over the machine and pass a register. See RunSequencer, RegisterFile,
     PerformanceCounters, Profile.
 
-    Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length
-    Out(32), bases, region_sizes and port_bases Out(ArrayLayout(32)), constant in a run; clear Out(1), resets queues,
-    tokens and units; flush Out(1), for the memory ports; finished In(1): nothing is left to do
+    Ports: axi In(lite_signature(8)); start Out(1), a pulse; program_address, program_length, bases,
+    region_sizes and port_bases Out, constant in a run, as wide as the memory's addresses; clear Out(1),
+    resets queues, tokens and units; flush Out(1), for the memory ports; finished In(1): nothing is left to do
     anywhere; memory_idle In(1): the memory ports owe nothing; errors In(a bit for each of
     UNIT_ERRORS); events In(a bit for each of EVENTS, high in cycles that count); progress In(1);
     interrupt Out(1), a level; busy, failed Out(1): the STATUS register's bits.

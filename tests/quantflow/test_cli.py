@@ -28,6 +28,7 @@ GENERATE_KEYS = {
     "images_per_second",
     "resources",
     "chosen",
+    "note",
     "by_hand",
 }
 
