@@ -46,6 +46,7 @@ def _draw(figure, figures, colours):
             style = {"s": 26, "color": bar} if best else {"s": 12, "color": muted, "alpha": 0.35}
             axes.scatter(x, y, linewidths=0, **style)
         axes.set_xlim(0)
+        axes.locator_params(axis="x", nbins=5)  # numbers of five digits have room
         axes.set_ylim(0)
         axes.set_xlabel(f"{label} of {figures['available'][name]:,}", color=muted)
         bare(axes, left=True)

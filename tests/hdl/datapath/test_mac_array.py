@@ -16,6 +16,7 @@ CONFIGS = {
     "two_lanes": Config(pixels=3, lanes=2, activation_bits=12, weight_bits=5, accumulator_bits=19, port_bits=32),
     "four_lanes": Config(pixels=2, lanes=4, port_bits=32),
     "two_products_per_dsp": Config(pixels=2, lanes=4, port_bits=32, products_per_dsp=2),
+    "two_4_bit_weights_per_dsp": Config(pixels=2, lanes=4, weight_bits=4, port_bits=32, products_per_dsp=2),
 }
 
 
