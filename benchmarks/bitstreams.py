@@ -46,7 +46,7 @@ WORKS = {
     "resnet20": Work(network="resnet20", clock_mhz=75, machine=_RESNET20 | {"activation_depth": 3072}),
     "resnet20_4bit": Work(
         network="resnet20",
-        clock_mhz=70,
+        clock_mhz=60,
         weight_bits=4,
         machine=_RESNET20 | {"pixels": 4, "activation_depth": 1536, "weight_bits": 4, "products_per_dsp": 2},
     ),

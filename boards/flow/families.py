@@ -26,7 +26,8 @@ class Flow:
     improve: tuple[Callable[[dict], object], ...] = ()  # change Yosys' netlist before nextpnr reads it
     synthesizer: Tool = tools.YOSYS
     router: Tool
-    placing: tuple[str, ...] = ()  # options of nextpnr that say how to place
+    placer: tuple[str, ...] = ()  # options of nextpnr that choose its placer
+    routers: tuple[tuple[str, ...], ...] = ((),)  # and its router: the next one where one goes round in circles
     constrained: tuple[str, ...]  # options of nextpnr that name the constraints
     routed: tuple[str, ...]  # options of nextpnr that name the file for the packer
     packer: Tool
@@ -60,7 +61,9 @@ ECP5 = Flow(
     router=tools.NEXTPNR_ECP5,
     # Which moves all cells at once, by forces between them: multipliers and block RAMs lie in rows of their own, and
     # the default placer, which brings cells to such rows kind by kind, leaves wires a third longer, beyond routing.
-    placing=("--placer", "static"),
+    placer=("--placer", "static"),
+    # The first gives faster designs, but may lay the last hundred wires again and again; the second negotiates.
+    routers=(("--router", "router1"), ("--router", "router2", "--tmg-ripup")),
     constrained=("--lpf", "board.lpf"),
     routed=("--textcfg", "top.config"),
     packer=tools.ECPPACK,

@@ -35,6 +35,7 @@ def figures_of(board, manifest, flow, place, clock_mhz, runs, best, spent):
         "bitstream": flow.bitstream if made else None,
         "bitstream_bytes": bitstream.stat().st_size if made else None,
         "seed": best,
+        "router": runs[best].router,
         "seeds": [{"seed": seed, "fmax_mhz": round(run.timing.mhz, 2)} for seed, run in runs.items()],
         "seconds": {stage: seconds[stage] for stage in STAGES if stage in seconds},
         "tools": {tool.package: tool.version for tool in flow.tools},

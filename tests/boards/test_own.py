@@ -67,10 +67,10 @@ def test_wrong_file(file, text, sentence):
     ("change", "sentence"),
     [
         (("pixels=2", "pixels=0"), "does not run: ValueError in line 12: pixels is at least 1, not 0"),
-        (("clock_mhz=65", "clock_mhz=-1"), "its clock_mhz is -1 and not above 0"),
+        (("clock_mhz=60", "clock_mhz=-1"), "its clock_mhz is -1 and not above 0"),
         (('"tx":', '"out":'), "its system.pins lack tx"),
         (("part=LFE5U_85F", "part='ECP5'"), "its part is of type str and not a boards.part.Part"),
-        (("clock_mhz=65", "clock_mhz='65'"), "its clock_mhz is '65' and not a number"),
+        (("clock_mhz=60", "clock_mhz='65'"), "its clock_mhz is '65' and not a number"),
     ],
 )
 def test_wrong_board(file, change, sentence):

@@ -60,6 +60,15 @@ class TestWithStandIns:
         assert {run["seed"]: run["fmax_mhz"] for run in figures["seeds"]} == {n: fakes.MHZ[n] for n in (1, 2, 3)}
         assert not any(name.startswith("seed") for name in _names(folder / "bitstream"))
 
+    def test_a_router_that_goes_round_in_circles(self, tmp_path):
+        """It is stopped, and the next one routes the design."""
+        folder = tmp_path / "build"
+        write_tiny_build(folder)
+        plain, circling = build(folder, seeds=(1,)), build(folder, seeds=(fakes.CIRCLING,), force=True)
+        assert (plain["router"], circling["router"]) == ("--router router1", "--router router2 --tmg-ripup")
+        assert circling["fmax_mhz"] == fakes.MHZ[fakes.CIRCLING] and circling["seconds"]["routing"] >= 0
+        assert "remain" not in (folder / "bitstream" / "nextpnr.log").read_text()
+
     def test_missed_timing_leaves_what_was_there(self, tmp_path):
         """No bitstream; the one of an earlier run stays; the reports of this run lie in `failed`."""
         folder = tmp_path / "build"

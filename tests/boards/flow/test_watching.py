@@ -33,6 +33,32 @@ def test_router():
     assert "300 arcs" in seen[4][2]
 
 
+NEGOTIATED = """
+Info:   at iteration #5: temp = 0.000000, timing cost = 6, wirelen = 2327
+Info: Running main router loop...
+Info:     iter=1 wires=4184 overused=200 overuse=346 tmgfail=0 archfail=NA
+Info:     iter=2 wires=4301 overused=50 overuse=51 tmgfail=0 archfail=NA
+Info:     iter=3 wires=4345 overused=0 overuse=0 tmgfail=0 archfail=0
+Info: Running router1 to check that route is legal...
+Info: Routing 0 arcs.
+"""
+
+
+def test_a_router_that_negotiates():
+    """It is further the fewer wires are in conflict; the check at its end is no new beginning."""
+    seen = []
+    watch = RouterWatch(lambda *report: seen.append(report))
+    for line in NEGOTIATED.splitlines():
+        watch(line)
+    assert seen == [
+        ("placement", None, ""),
+        ("placement", None, "iteration 5"),
+        ("routing", 0.0, "200 wires in conflict"),
+        ("routing", 0.75, "50 wires in conflict"),
+        ("routing", 1.0, "0 wires in conflict"),
+    ]
+
+
 def test_synthesis():
     seen = []
     watch = SynthesisWatch(lambda *report: seen.append(report))
