@@ -65,7 +65,8 @@ def write_build(name, folder):
 
 def measure(name, folder, seeds):
     """Figures of a work, as a dict for JSON."""
-    simulated = simulate(folder, write_build(name, folder), count=SIMULATED)
+    images = write_build(name, folder)
+    simulated = simulate(folder, images, count=SIMULATED)
     figures = build(folder, seeds=seeds)
     rtl = {"rtl_cycles": simulated.image_cycles, "bit_exact": simulated.bit_exact}
     if figures["met"]:

@@ -25,7 +25,7 @@ class Flow:
     synthesis: str  # the command of Yosys
     improve: tuple[Callable[[dict], object], ...] = ()  # change Yosys' netlist before nextpnr reads it
     synthesizer: Tool = tools.YOSYS
-    router: Tool
+    nextpnr: Tool
     placer: tuple[str, ...] = ()  # options of nextpnr that choose its placer
     routers: tuple[tuple[str, ...], ...] = ((),)  # and its router: the next one where one goes round in circles
     constrained: tuple[str, ...]  # options of nextpnr that name the constraints
@@ -40,7 +40,7 @@ class Flow:
 
     @property
     def tools(self):
-        return (self.synthesizer, self.router, self.packer)
+        return (self.synthesizer, self.nextpnr, self.packer)
 
     def count(self, utilization):
         """Resources that a design takes, of {cell: {"used", "available"}} in nextpnr's report."""
@@ -58,7 +58,7 @@ ECP5 = Flow(
     # Multiplexers of LUTs are what the part has few of near one another: without them designs are smaller and faster.
     synthesis="synth_ecp5 -nowidelut",
     improve=(align, absorb),
-    router=tools.NEXTPNR_ECP5,
+    nextpnr=tools.NEXTPNR_ECP5,
     # Which moves all cells at once, by forces between them: multipliers and block RAMs lie in rows of their own, and
     # the default placer, which brings cells to such rows kind by kind, leaves wires a third longer, beyond routing.
     placer=("--placer", "static"),
@@ -87,7 +87,7 @@ ECP5 = Flow(
 )
 ICE40 = Flow(
     synthesis="synth_ice40 -dsp -spram -device u",
-    router=tools.NEXTPNR_ICE40,
+    nextpnr=tools.NEXTPNR_ICE40,
     constrained=("--pcf", "board.pcf"),
     routed=("--asc", "top.asc"),
     packer=tools.ICEPACK,
@@ -111,7 +111,7 @@ ICE40 = Flow(
 )
 GOWIN = Flow(
     synthesis="synth_gowin -family gw2a",
-    router=tools.NEXTPNR_GOWIN,
+    nextpnr=tools.NEXTPNR_GOWIN,
     constrained=("--vopt", "cst=board.cst"),
     routed=("--write", "top.json"),
     packer=tools.GOWIN_PACK,

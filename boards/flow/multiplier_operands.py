@@ -4,9 +4,7 @@ Yosys puts a narrow operand at the bottom and its sign on every input above. Eac
 of a multiplier lie close together. At the top there are zeros below it instead, which need no wire.
 """
 
-from collections import Counter
-
-from boards.flow.multiplier_registers import MULTIPLIER, NETS_OF_CONSTANTS, OUTPUT_BITS
+from boards.flow.multiplier_registers import MULTIPLIER, NETS_OF_CONSTANTS, OUTPUT_BITS, fanout_of
 
 INPUT_BITS = 18
 
@@ -16,29 +14,25 @@ def align(netlist):
 
     (a · 2^i) (b · 2^j) = a b · 2^(i + j). Returns how many inputs lost their wire.
     """
-    return sum(_align(cell, fanout) for module in netlist["modules"].values() for cell, fanout in _multipliers(module))
-
-
-def _multipliers(module):
-    """Each multiplier, with how many inputs and ports of the module hang on each net."""
-    fanout = Counter(net for port in module["ports"].values() for net in port["bits"])
-    for cell in module["cells"].values():
-        for port, nets in cell["connections"].items():
-            if cell["port_directions"][port] != "output":
-                fanout.update(nets)
-    return [(cell, fanout) for cell in module["cells"].values() if cell["type"] == MULTIPLIER]
+    freed = 0
+    for module in netlist["modules"].values():
+        fanout = fanout_of(module)
+        freed += sum(_align(cell, fanout) for cell in module["cells"].values() if cell["type"] == MULTIPLIER)
+    return freed
 
 
 def _align(cell, fanout):
     nets = cell["connections"]
     shifts = {operand: _copies_of_sign(nets, operand) for operand in "AB"}
     shift = sum(shifts.values())
-    products = [nets.pop(f"P{bit}", None) for bit in range(OUTPUT_BITS)]
+    products = [nets.get(f"P{bit}") for bit in range(OUTPUT_BITS)]
     if any(fanout[net] for bits in products[OUTPUT_BITS - shift :] for net in bits or ()):
-        shifts, shift = dict.fromkeys(shifts, 0), 0  # copies of the product's sign have a use
+        return 0  # copies of the product's sign have a use
     for operand, zeros in shifts.items():
         bits = [["0"]] * zeros + [nets[f"{operand}{bit}"] for bit in range(INPUT_BITS - zeros)]
         nets |= {f"{operand}{number}": bit for number, bit in enumerate(bits)}
+    for bit in range(OUTPUT_BITS):
+        nets.pop(f"P{bit}", None)
     nets |= {f"P{number}": bits for number, bits in enumerate(products[: OUTPUT_BITS - shift], shift) if bits}
     return shift
 

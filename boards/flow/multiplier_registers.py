@@ -22,7 +22,7 @@ def absorb(netlist):
     moved = 0
     for module in netlist["modules"].values():
         cells = module["cells"]
-        loads, fanout = _loads(module)
+        loads, fanout = _loads(module), fanout_of(module)
         for cell in [cell for cell in cells.values() if cell["type"] == MULTIPLIER]:
             registers = _product_registers(cell, cells, loads, fanout)
             if registers:
@@ -31,18 +31,23 @@ def absorb(netlist):
     return moved
 
 
-def _loads(module):
-    """For each net, the registers whose data it is, and how many inputs and ports of the module hang on it."""
-    loads, fanout = defaultdict(list), Counter()
-    for name, cell in module["cells"].items():
+def fanout_of(module):
+    """For each net, how many inputs of cells and ports of the module hang on it."""
+    fanout = Counter(net for port in module["ports"].values() for net in port["bits"])
+    for cell in module["cells"].values():
         for port, nets in cell["connections"].items():
             if cell["port_directions"][port] != "output":
                 fanout.update(nets)
-            if cell["type"] == REGISTER and port == "DI":
-                loads[nets[0]].append(name)
-    for port in module["ports"].values():
-        fanout.update(port["bits"])
-    return loads, fanout
+    return fanout
+
+
+def _loads(module):
+    """For each net, the registers whose data it is."""
+    loads = defaultdict(list)
+    for name, cell in module["cells"].items():
+        if cell["type"] == REGISTER and "DI" in cell["connections"]:
+            loads[cell["connections"]["DI"][0]].append(name)
+    return loads
 
 
 def _product_registers(cell, cells, loads, fanout):

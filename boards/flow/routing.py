@@ -39,7 +39,7 @@ def place_and_route(flow, part, folder, constrained, *, seed=1, aimed_mhz, repor
     for number, router in enumerate(flow.routers, 1):
         watch = RouterWatch(stopwatch, impatient=number < len(flow.routers))
         with contextlib.suppress(Circling):
-            code = flow.router.run([*arguments, *router], folder, LOG, watch)
+            code = flow.nextpnr.run([*arguments, *router], folder, LOG, watch)
             break
     stopwatch.stop()
     if code or not (folder / REPORT).exists():

@@ -7,7 +7,7 @@ SYNTHESIS, PLACEMENT, ROUTING, PACKING = STAGES = ("synthesis", "placement", "ro
 _PASS = re.compile(r"^\d+(?:\.\d+)*\. Executing ([A-Z0-9_]+)")
 _ARCS = re.compile(r"^Info: Routing (\d+) arcs")
 _REMAINING = re.compile(r"^Info:\s+(\d+) \|\s+\d+\s+\d+ \|\s+\d+\s+\d+ \|\s+(\d+)\|")
-_ITERATION = re.compile(r"^Info:\s+(?:at iteration #|iter=)(\d+)(?! wires)")
+_ITERATION = re.compile(r"^Info:\s+(?:at iteration #|iter=)(\d+)")
 _OVERUSED = re.compile(r"^Info:\s+iter=\d+ wires=\d+ overused=(\d+)")
 MOST_TURNS = 3  # times that arcs are laid, in the mean: designs of 80,000 and more that were routed took up to 2.5
 
@@ -68,7 +68,7 @@ class RouterWatch:
     def __call__(self, line):
         if self._stage == PLACEMENT and (match := _ARCS.match(line)):
             self._begin(int(match[1]), f"{match[1]} arcs")
-        elif match := _OVERUSED.match(line):
+        elif match := _OVERUSED.match(line):  # which _ITERATION matches, too
             left = int(match[1])
             if self._stage == PLACEMENT:
                 self._begin(left, f"{left} wires in conflict")

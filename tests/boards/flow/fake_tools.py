@@ -22,5 +22,5 @@ def _tool(name):
 def fake_tools(monkeypatch):
     """The ECP5's flow with the stand-ins."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))))
-    stand_ins = {"synthesizer": _tool("synthesize"), "router": _tool("route"), "packer": _tool("pack")}
+    stand_ins = {"synthesizer": _tool("synthesize"), "nextpnr": _tool("route"), "packer": _tool("pack")}
     monkeypatch.setitem(FLOWS, "ecp5", replace(FLOWS["ecp5"], **stand_ins))
