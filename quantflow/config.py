@@ -38,7 +38,8 @@ class Config:
     activation_depth: int = 2048  # words in each of the P activation banks
     weight_depth: int = 1024  # weight words
     parameter_depth: int = 64  # parameter words: biases and shifts of `lanes` channels
-    queue_depth: int = 8  # instructions waiting in front of each unit
+    overlap: bool = True  # instructions run beside one another, from copies of their own; or, to save cells, in turn
+    queue_depth: int = 8  # instructions waiting in front of each unit, where they overlap
     burst_beats: int = 64  # longest AXI4 burst
     outstanding_bursts: int = 4  # read bursts under way at once
     waiting_beats: int = 16  # beats that may wait at each port, and that one port may be ahead of another

@@ -103,7 +103,8 @@ class Instruction:
 
     A unit takes an instruction from its queue, removes one token from each unit in `wait` (it
     stands still until all are there), performs it, and sends one token to each unit in `signal`.
-    A unit's own bit is never set.
+    A unit's own bit is never set. A machine without `overlap` does one instruction after the other,
+    in the program's order, and does not look at tokens.
     """
 
     opcode: int = field(init=False, metadata={"width": OPCODE_BITS, "doc": "see Opcode", "signed": False})

@@ -18,7 +18,8 @@ class ComputeControl(wiring.Component):
     taken, and is `reading` from the next cycle on, in which `start` is set. From the cycle in which it is offered
     to `start` it takes at least `latency` cycles, from the last cycle with `running` to `start`
     two. An illegal instruction, when its turn has come, makes `error_illegal` pulse and stops the
-    unit until reset.
+    unit until reset. Without `config.overlap` instructions stay on their stream until `done`: `reading` is the one
+    that is there.
 
     Ports: instructions In(stream of isa.Compute); running, written, copied, done In(1); reading
     Out(isa.Compute); start, busy, error_illegal Out(1).
@@ -62,7 +63,10 @@ class ComputeControl(wiring.Component):
             stopped.eq(stopped | self.error_illegal),
             under_way.eq(under_way + begins - self.done),
         ]
-        with m.If(begins):
-            m.d.sync += self.reading.eq(following)
+        if self.config.overlap:
+            with m.If(begins):
+                m.d.sync += self.reading.eq(following)
+        else:
+            m.d.comb += self.reading.eq(following)
         m.d.comb += self.busy.eq(under_way.any() & ~stopped)
         return m

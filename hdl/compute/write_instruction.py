@@ -18,6 +18,8 @@ class WriteInstruction(wiring.Component):
     copied. `drain` comes at least two cycles behind its `begin`, and the next one at least two
     cycles behind that.
 
+    Without `config.overlap` an instruction is `reading` until its words are written, and needs no copy.
+
     Ports: reading In(isa.Compute); begin, drain In(1); copied Out(1); writing Out(isa.Compute);
     start Out(1).
     """
@@ -38,6 +40,10 @@ class WriteInstruction(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        m.d.sync += self.start.eq(self.drain)
+        if not self.config.overlap:
+            m.d.comb += [self.writing.eq(self.reading), self.copied.eq(1)]
+            return m
         between = Signal(self.writing.shape())
         occupied, waiting, new, free = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
@@ -48,7 +54,6 @@ class WriteInstruction(wiring.Component):
         m.d.sync += [
             waiting.eq(new & ~free),
             occupied.eq(new | occupied & ~self.drain),
-            self.start.eq(self.drain),
         ]
         with m.If(new & free):
             m.d.sync += between.eq(self.reading)

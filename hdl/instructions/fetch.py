@@ -10,7 +10,7 @@ from hdl.bus.burst_splitter import BurstSplitter
 from hdl.instructions.seal_check import SealCheck
 from quantflow.isa import SEAL_BITS, instruction_bits
 
-PREFETCH = 4  # instructions on their way from memory or waiting here
+PREFETCH = 4  # instructions on their way from memory or waiting here, where they overlap
 
 
 class Fetch(wiring.Component):
@@ -21,7 +21,7 @@ class Fetch(wiring.Component):
 
     An instruction is asked for only when there is room for all of its beats, so `beats` is always
     ready for what was asked for and the memory's read channel is never blocked from here. At most
-    PREFETCH instructions are asked for and not yet handed on.
+    `prefetch` instructions are asked for and not yet handed on.
 
     start : pulse while idle; address and length are taken then. `idle`: nothing left to hand on
     (low in the cycle of `start` already). Of the instructions it looks at the seal only: `damaged` is
@@ -43,6 +43,11 @@ class Fetch(wiring.Component):
         })
 
     @property
+    def prefetch(self):
+        """PREFETCH, or one: without overlap there is time to fetch, and no queue but the instruction itself."""
+        return PREFETCH if self.config.overlap else 1
+
+    @property
     def instruction_beats(self):
         return instruction_bits(self.config) // self.config.beat_bits
 
@@ -50,12 +55,12 @@ class Fetch(wiring.Component):
         m = Module()
         m.submodules.splitter = splitter = BurstSplitter(self.config)
         connect(m, splitter.bursts, flipped(self.bursts))
-        claimed = Signal(range(PREFETCH + 1))
+        claimed = Signal(range(self.prefetch + 1))
         remaining = Signal.like(self.program_length)
         request, delivered = Signal(), Signal()
         m.d.comb += [
             splitter.requests.payload.beats.eq(self.instruction_beats),
-            splitter.requests.valid.eq((remaining != 0) & (claimed != PREFETCH)),
+            splitter.requests.valid.eq((remaining != 0) & (claimed != self.prefetch)),
             request.eq(splitter.requests.valid & splitter.requests.ready),
             delivered.eq(self.instructions.valid & self.instructions.ready),
             self.idle.eq((remaining == 0) & (claimed == 0) & ~self.start),
@@ -79,20 +84,28 @@ class Fetch(wiring.Component):
             step = self.instruction_beats * self.config.beat_bytes
             m.d.sync += [next_address.eq(next_address + step), remaining.eq(remaining - 1)]
 
-    def _assemble(self, m):
-        """Shift an instruction's beats into place, the first one lowest; returns whether its check holds."""
-        depth = PREFETCH * self.instruction_beats
+    def _queue(self, m):
+        """The arriving beats behind a queue with room for all that were asked for."""
+        depth = self.prefetch * self.instruction_beats
         m.submodules.queue = queue = SyncFIFOBuffered(width=self.config.beat_bits, depth=depth)
         connect(m, queue.w_stream, flipped(self.beats))
+        return queue.r_stream
+
+    def _assemble(self, m):
+        """Shift an instruction's beats into place, the first one lowest; returns whether its check holds."""
+        beats = self._queue(m) if self.config.overlap else self.beats
         word = self.instructions.payload
-        count = Signal(range(self.instruction_beats))
-        m.d.comb += queue.r_en.eq(~self.instructions.valid | self.instructions.ready)
+        count, take = Signal(range(self.instruction_beats)), Signal()
+        m.d.comb += [
+            beats.ready.eq(~self.instructions.valid | self.instructions.ready),
+            take.eq(beats.valid & beats.ready),
+        ]
         with m.If(self.instructions.ready):
             m.d.sync += self.instructions.valid.eq(0)
         m.submodules.seal = seal = SealCheck(self.config)
-        m.d.comb += [seal.beat.eq(queue.r_data), seal.take.eq(queue.r_rdy & queue.r_en), seal.first.eq(count == 0)]
-        with m.If(queue.r_rdy & queue.r_en):
-            m.d.sync += [word.eq(Cat(word, queue.r_data)[self.config.beat_bits :]), count.eq(count + 1)]
+        m.d.comb += [seal.beat.eq(beats.payload), seal.take.eq(take), seal.first.eq(count == 0)]
+        with m.If(take):
+            m.d.sync += [word.eq(Cat(word, beats.payload)[self.config.beat_bits :]), count.eq(count + 1)]
             with m.If(count == self.instruction_beats - 1):
                 m.d.sync += [self.instructions.valid.eq(1), count.eq(0)]
         return seal.intact

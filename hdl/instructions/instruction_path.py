@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl.bus.axi import burst_layout
 from hdl.instructions.dispatcher import Dispatcher
 from hdl.instructions.fetch import Fetch
+from hdl.instructions.program_order import ProgramOrder
 from hdl.instructions.token_gate import TokenGate
 from hdl.layouts import struct_layout
 from quantflow.isa import INSTRUCTIONS, UNITS, Opcode, Unit
@@ -14,6 +15,8 @@ from quantflow.isa import INSTRUCTIONS, UNITS, Opcode, Unit
 
 class InstructionPath(wiring.Component):
     """Fetch a program and hand each unit its instructions, each once its tokens are there.
+
+    Without `config.overlap` instructions are done one after the other instead: see ProgramOrder.
 
     A pulse of `start` takes `program_address` and `program_length`. `done` has one bit per unit of
     `isa.Unit`: the unit finished its oldest instruction; its tokens then go to the other units.
@@ -48,29 +51,41 @@ class InstructionPath(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.fetch = fetch = Fetch(self.config)
-        m.submodules.dispatcher = dispatcher = Dispatcher(self.config)
         connect(m, fetch.bursts, flipped(self.bursts))
         connect(m, flipped(self.beats), fetch.beats)
+        receiver, units_idle = self._overlapped(m) if self.config.overlap else self._in_turn(m)
         # A damaged instruction stays where it is, and the program with it.
         m.d.comb += [
-            dispatcher.instructions.payload.eq(fetch.instructions.payload),
-            dispatcher.instructions.valid.eq(fetch.instructions.valid & ~fetch.damaged),
-            fetch.instructions.ready.eq(dispatcher.instructions.ready & ~fetch.damaged),
-        ]
-        gates = {unit: self._gate(m, dispatcher, unit) for unit in Unit}
-        for receiver, gate in gates.items():
-            m.d.comb += gate.tokens.eq(Cat(gates[sender].signal[receiver] for sender in Unit))
-        m.d.comb += [
+            receiver.instructions.payload.eq(fetch.instructions.payload),
+            receiver.instructions.valid.eq(fetch.instructions.valid & ~fetch.damaged),
+            fetch.instructions.ready.eq(receiver.instructions.ready & ~fetch.damaged),
             fetch.start.eq(self.start),
             fetch.program_address.eq(self.program_address),
             fetch.program_length.eq(self.program_length),
-            self.waiting.eq(Cat(gate.waiting for gate in gates.values())),
-            self.idle.eq(fetch.idle & dispatcher.idle & Cat(gate.idle for gate in gates.values()).all()),
-            self.error_illegal.eq(dispatcher.error_illegal),
+            self.idle.eq(fetch.idle & units_idle),
+            self.error_illegal.eq(receiver.error_illegal),
             # A program of no instructions lacks its last one.
             self.error_damaged.eq(fetch.damaged | (self.start & (self.program_length == 0))),
         ]
         return m
+
+    def _in_turn(self, m):
+        """One instruction at a time: what takes it, and that units are idle where nothing is left to fetch."""
+        m.submodules.order = order = ProgramOrder(self.config)
+        for unit in Unit:
+            name = unit.name.lower()
+            connect(m, getattr(order, name), flipped(getattr(self, name)))
+        m.d.comb += order.done.eq(self.done)
+        return order, 1
+
+    def _overlapped(self, m):
+        """Queues and tokens: what takes the instructions, and whether all that it took are done."""
+        m.submodules.dispatcher = dispatcher = Dispatcher(self.config)
+        gates = {unit: self._gate(m, dispatcher, unit) for unit in Unit}
+        for receiver, gate in gates.items():
+            m.d.comb += gate.tokens.eq(Cat(gates[sender].signal[receiver] for sender in Unit))
+        m.d.comb += self.waiting.eq(Cat(gate.waiting for gate in gates.values()))
+        return dispatcher, dispatcher.idle & Cat(gate.idle for gate in gates.values()).all()
 
     def _gate(self, m, dispatcher, unit):
         """The token gate between a unit's queue and its stream."""

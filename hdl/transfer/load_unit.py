@@ -54,17 +54,10 @@ class LoadUnit(wiring.Component):
         waiting = []
         for name in ("receipts", "places"):
             source, receiver = getattr(requester, name), getattr(sink, name)
-            width = source.payload.shape().size
-            m.submodules[name] = queue = SyncFIFO(width=width, depth=self.config.outstanding_bursts)
-            m.d.comb += [
-                queue.w_data.eq(source.payload),
-                queue.w_en.eq(source.valid),
-                source.ready.eq(queue.w_rdy),
-                receiver.payload.eq(queue.r_data),
-                receiver.valid.eq(queue.r_rdy),
-                queue.r_en.eq(receiver.ready),
-            ]
-            waiting.append(queue.r_rdy)
+            if self.config.overlap:
+                waiting.append(self._queue(m, name, source, receiver))
+            else:
+                connect(m, source, receiver)
         m.d.comb += [
             requester.bases.eq(self.bases),
             self.weight_write.eq(sink.weight_write),
@@ -75,3 +68,17 @@ class LoadUnit(wiring.Component):
             self.error_address_weight.eq(sink.error_address_weight),
         ]
         return m
+
+    def _queue(self, m, name, source, receiver):
+        """A queue between two streams, as deep as loads may run ahead; returns whether something is in it."""
+        width = source.payload.shape().size
+        m.submodules[name] = queue = SyncFIFO(width=width, depth=self.config.outstanding_bursts)
+        m.d.comb += [
+            queue.w_data.eq(source.payload),
+            queue.w_en.eq(source.valid),
+            source.ready.eq(queue.w_rdy),
+            receiver.payload.eq(queue.r_data),
+            receiver.valid.eq(queue.r_rdy),
+            queue.r_en.eq(receiver.ready),
+        ]
+        return queue.r_rdy

@@ -3,6 +3,7 @@
 The emulator is exact in every integer and indifferent to time. Its three units run their
 instructions in order and synchronise with tokens only; `seed` picks among the interleavings that
 the tokens allow, so a program that lacks a token gives different results for different seeds.
+Without `config.overlap` instructions run in the program's order, and tokens are not looked at.
 """
 
 from collections import deque
@@ -30,14 +31,25 @@ class Emulator(Scratchpads):
 
     def run(self, address, length, *, seed=0):
         """Execute `length` instructions that lie in memory at byte `address`."""
+        program = [self._fetch(address, length, index) for index in range(length)]
+        if self.config.overlap:
+            self._run_overlapped(program, seed)
+        else:
+            for index, instruction in enumerate(program):
+                self._perform(index, instruction)
+
+    def _fetch(self, address, length, index):
         size = isa.instruction_bits(self.config) // 8
+        word = self._read(address + index * size, size).tobytes()
+        if remainder(word) or is_last(word) != (index == length - 1):
+            raise EmulationError(f"instruction {index} is damaged, or not where its program ends")
+        return isa.decode(int.from_bytes(word, "little"), self.config)
+
+    def _run_overlapped(self, program, seed):
+        """Each unit's instructions in order, as tokens allow."""
         queues = {unit: deque() for unit in Unit}
-        for index in range(length):
-            word = self._read(address + index * size, size).tobytes()
-            if remainder(word) or is_last(word) != (index == length - 1):
-                raise EmulationError(f"instruction {index} is damaged, or not where its program ends")
-            instruction = isa.decode(int.from_bytes(word, "little"), self.config)
-            queues[Unit(instruction.opcode - Opcode.LOAD)].append((index, instruction))
+        for index, instruction in enumerate(program):
+            queues[_unit(instruction)].append((index, instruction))
         tokens = {(sender, receiver): 0 for sender in Unit for receiver in Unit}
         choose = np.random.default_rng(seed)
         while any(queues.values()):
@@ -48,12 +60,15 @@ class Emulator(Scratchpads):
             index, instruction = queues[unit].popleft()
             for sender in _members(instruction.wait):
                 tokens[sender, unit] -= 1
-            try:
-                self.execute(instruction)
-            except EmulationError as error:
-                raise EmulationError(f"instruction {index} ({unit.name.lower()}): {error}") from None
+            self._perform(index, instruction)
             for receiver in _members(instruction.signal):
                 tokens[unit, receiver] += 1
+
+    def _perform(self, index, instruction):
+        try:
+            self.execute(instruction)
+        except EmulationError as error:
+            raise EmulationError(f"instruction {index} ({_unit(instruction).name.lower()}): {error}") from None
 
     def execute(self, instruction):
         """Perform one instruction on the memories, without regard to tokens."""
@@ -111,6 +126,10 @@ class Emulator(Scratchpads):
         if rest:
             raise EmulationError(f"{transfer.beats} beats are not whole rows of {self.config.bank_row_beats}")
         return self.bank_rows(transfer.word_address, count)
+
+
+def _unit(instruction):
+    return Unit(instruction.opcode - Opcode.LOAD)
 
 
 def _members(mask):

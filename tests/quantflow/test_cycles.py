@@ -8,7 +8,7 @@ from hdl.compute.compute_unit import ComputeUnit
 from hdl.instructions.fetch import PREFETCH
 from quantflow.compiler import compile_network
 from quantflow.config import Config
-from quantflow.cycles import MemoryTiming, estimate, simulation
+from quantflow.cycles import MemoryTiming, estimate, overlapping
 from quantflow.cycles.array import Pipeline
 from quantflow.isa import Unit
 from tests.quantflow.networks import RandomNetwork
@@ -27,7 +27,7 @@ def test_pipeline_is_the_compute_units(pixels, lanes, requantizers, products):
 
 
 def test_prefetch_is_the_fetch_units():
-    assert simulation.PREFETCH == PREFETCH
+    assert overlapping.PREFETCH == PREFETCH
 
 
 @pytest.fixture(scope="module")

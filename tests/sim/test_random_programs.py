@@ -16,6 +16,9 @@ CONFIGS = {
     "P=3, two ports, tiny": Config(
         pixels=3, lanes=4, ports=2, activation_depth=128, weight_depth=64, parameter_depth=8, **COMMON
     ),
+    "P=2, one instruction at a time": Config(
+        pixels=2, lanes=4, overlap=False, activation_depth=256, weight_depth=128, parameter_depth=12, **COMMON
+    ),
     "P=7, R=2, 16 bits": Config(
         pixels=7, lanes=2, requantizers=2, activation_depth=512, weight_depth=256, parameter_depth=32, phase_bits=4,
         **COMMON | {"activation_bits": 16, "weight_bits": 16, "accumulator_bits": 44},

@@ -10,7 +10,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 
 from hdl.bus.axi import BOUNDARY_BYTES, burst_layout
-from hdl.instructions.fetch import PREFETCH, Fetch
+from hdl.instructions.fetch import Fetch
 from quantflow.config import Config
 from quantflow.isa import instruction_bits
 from sim.bench import run_bench
@@ -18,6 +18,7 @@ from tests.hdl.streams import collect, reset, until
 
 CONFIGS = {
     "narrow": Config(pixels=3, lanes=4, port_bits=32, weight_bits=4, burst_beats=16),
+    "one at a time": Config(pixels=1, lanes=2, port_bits=32, burst_beats=16, overlap=False),
     "wide": Config(pixels=1, lanes=32, port_bits=256, burst_beats=64),
 }
 LATENCY = 10
@@ -110,7 +111,7 @@ async def latency_is_paid_once_per_prefetch(dut):
     await prepare(dut, random.Random(0), config, 0)
     cycles = await fetched(dut, config, random.Random(0), 0, 8192, 20)
     round_trip = beats + LATENCY + 5
-    assert cycles <= round_trip + 19 * max(beats, -(-round_trip // PREFETCH)) + 2
+    assert cycles <= round_trip + 19 * max(beats, -(-round_trip // Fetch(config).prefetch)) + 2
 
 
 @cocotb.test(timeout_time=500, timeout_unit="us")
