@@ -5,16 +5,15 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import burst_layout
-from hdl.bus.burst_splitter import BurstSplitter
 from hdl.compute.compute_unit import ComputeUnit
 from hdl.delay import delayed
 from hdl.instructions.instruction_path import InstructionPath
 from hdl.scratchpad.activation_scratchpad import ActivationScratchpad
 from hdl.scratchpad.word_scratchpad import parameter_scratchpad, weight_scratchpad
+from hdl.transfer.bounded_bursts import BoundedBursts
 from hdl.transfer.load_unit import LoadUnit
-from hdl.transfer.region_check import RegionCheck
 from hdl.transfer.store_unit import StoreUnit
-from quantflow.isa import UNITS, Region
+from quantflow.isa import UNITS, Region, Unit
 from quantflow.registers import Error
 
 
@@ -83,36 +82,35 @@ class Engine(wiring.Component):
 
     def _memory_clients(self, m, path, load_unit, store_unit):
         """Requests of loads and stores, inside their regions, become bursts."""
-        m.submodules.load_splitter = load_splitter = BurstSplitter(self.config)
-        m.submodules.store_splitter = store_splitter = BurstSplitter(self.config)
-        loads = self._region_check(m, "load_region", path.load, load_unit)
-        stores = self._region_check(m, "store_region", path.store, store_unit)
-        connect(m, loads.passed, load_splitter.requests)
-        connect(m, load_splitter.bursts, flipped(self.load_bursts))
+        units = (
+            (Unit.LOAD, load_unit, path.load, self.load_bursts),
+            (Unit.STORE, store_unit, path.store, self.store_bursts),
+        )
+        # Without overlap one of the two waits for the other anyway.
+        shares = [[one] for one in units] if self.config.overlap else [units]
+        errors = []
+        for share in shares:
+            name = "_and_".join(unit.name.lower() for unit, *_ in share)
+            m.submodules[f"{name}_bursts"] = bounded = BoundedBursts(self.config, [unit for unit, *_ in share])
+            errors.append(bounded.error)
+            m.d.comb += bounded.sizes.eq(self.region_sizes)
+            for unit, component, instructions, bursts in share:
+                name = unit.name.lower()
+                connect(m, component.requests, getattr(bounded, f"{name}_requests"))
+                connect(m, getattr(bounded, f"{name}_bursts"), flipped(bursts))
+                m.d.comb += [
+                    getattr(bounded, name).eq(instructions.payload),
+                    getattr(bounded, f"{name}_take").eq(instructions.valid & instructions.ready),
+                ]
         connect(m, flipped(self.load_beats), load_unit.beats)
-        connect(m, stores.passed, store_splitter.requests)
-        connect(m, store_splitter.bursts, flipped(self.store_bursts))
         connect(m, store_unit.beats, flipped(self.store_beats))
         m.d.comb += [
             load_unit.bases.eq(self.bases),
             store_unit.bases.eq(self.bases),
             store_unit.written.eq(self.writer_idle),
-            self.errors[Error.MEMORY_ADDRESS].eq(loads.error | stores.error),
+            self.errors[Error.MEMORY_ADDRESS].eq(Cat(errors).any()),
             self.errors[Error.DAMAGED_PROGRAM].eq(path.error_damaged),
         ]
-
-    def _region_check(self, m, name, instructions, unit):
-        """What holds back the requests of a unit that leave their region."""
-        m.submodules[name] = check = RegionCheck(self.config, store=isinstance(unit, StoreUnit))
-        connect(m, unit.requests, check.requests)
-        m.d.comb += [
-            check.region.eq(instructions.payload.region),
-            check.memory_address.eq(instructions.payload.memory_address),
-            check.beats.eq(instructions.payload.beats),
-            check.take.eq(instructions.valid & instructions.ready),
-            check.sizes.eq(self.region_sizes),
-        ]
-        return check
 
     def _scratchpads(self, m, load_unit, compute_unit, store_unit):
         m.submodules.activations = activations = ActivationScratchpad(self.config)

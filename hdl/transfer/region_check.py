@@ -12,7 +12,7 @@ from quantflow.isa import WRITABLE, Region
 class RegionCheck(wiring.Component):
     """Lets a unit's requests pass whose instructions stay inside their region.
 
-        inside: memory_address + beats * beat_bytes <= sizes[region], and for stores region in WRITABLE
+        inside: memory_address + beats * beat_bytes <= sizes[region], and for a `store` region in WRITABLE
 
     Looks at an instruction in the cycle in which the unit takes it; its request appears one cycle
     later or not at all before the next is taken. After one outside of its region no request passes,
@@ -20,19 +20,20 @@ class RegionCheck(wiring.Component):
 
     The sum of three numbers is compared by a carry-save row and one adder.
 
-    Ports: region In, memory_address, beats In: the instruction's fields; take In(1); sizes
+    Ports: region In, memory_address, beats In: the instruction's fields; store, take In(1); sizes
     In, by region; requests In, passed Out(streams of request_layout); error Out(1).
     """
 
     latency = 0  # of requests
 
-    def __init__(self, config, *, store):
-        self.config, self.store = config, store
+    def __init__(self, config):
+        self.config = config
         requests = stream.Signature(request_layout(config))
         super().__init__({
             "region": In((len(Region) - 1).bit_length()),
             "memory_address": In(config.memory_address_bits),
             "beats": In(request_layout(config)["beats"].shape),
+            "store": In(1),
             "take": In(1),
             "sizes": In(data.ArrayLayout(config.region_size_bits, len(Region))),
             "requests": In(requests),
@@ -59,9 +60,7 @@ class RegionCheck(wiring.Component):
             carries.eq(((offset & length) | ((offset | length) & ~size)) << 1),
             excess.eq(sums + carries),
         ]
-        inside = excess[-1]
-        if self.store:
-            inside = inside & self.region.matches(*(int(region) for region in WRITABLE))
-        with m.If(self.take & ~inside):
+        allowed = ~self.store | self.region.matches(*(int(region) for region in WRITABLE))
+        with m.If(self.take & ~(excess[-1] & allowed)):
             m.d.sync += self.error.eq(1)
         return m
