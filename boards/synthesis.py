@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from boards.flow import ice40
 from boards.flow.synthesis import without_cleared_memories
 from boards.flow.tools import YOSYS, last_words
 from boards.part import Resources
@@ -52,7 +53,7 @@ FAMILIES = {
         block_ram={"DP16KD": 1, "PDPW16KD": 1},
     ),
     "ice40": Family(
-        command="synth_ice40 -device u -dsp",
+        command=ice40.SYNTHESIS,
         # A carry lies beside the look-up table that adds. The part has no distributed RAM.
         lut={"SB_LUT4": 1},
         ff={f"SB_DFF{kind}": 1 for kind in ("", "E", "SR", "SS", "ESR", "ESS", "R", "S", "ER", "ES")},
@@ -81,7 +82,7 @@ def synthesize(source, family, *, top=TOP, flatten=True):
 
 
 def cell_counts(source, command, top, *, flatten=True):
-    """Cell type to number after the Yosys synthesis `command`, in the modules below `top` together."""
+    """Cell type to number after the Yosys commands `command`, in the modules below `top` together."""
     # ECP5's command flattens unless told otherwise, Xilinx' the other way round.
     flatten_option = {True: "-flatten", False: ""} if "xilinx" in command else {True: "", False: "-noflatten"}
     script = f"{command} {flatten_option[flatten]} -top {top}; tee -q -o cells.json stat -json -top {top}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from boards.flow import tools
+from boards.flow import ice40, tools
 from boards.flow.multiplier_operands import align
 from boards.flow.multiplier_registers import absorb
 from boards.flow.tools import Tool
@@ -22,7 +22,7 @@ class Flow:
     which boards count them. `kinds` says what a cell of Yosys' netlist is, by how its type begins.
     """
 
-    synthesis: str  # the command of Yosys
+    synthesis: str  # commands of Yosys, of which the last one takes the name of the top module and of the netlist
     improve: tuple[Callable[[dict], object], ...] = ()  # change Yosys' netlist before nextpnr reads it
     synthesizer: Tool = tools.YOSYS
     nextpnr: Tool
@@ -86,7 +86,8 @@ ECP5 = Flow(
     },
 )
 ICE40 = Flow(
-    synthesis="synth_ice40 -dsp -spram -device u",
+    synthesis=f"{ice40.SYNTHESIS} -spram",
+    improve=(absorb,),
     nextpnr=tools.NEXTPNR_ICE40,
     constrained=("--pcf", "board.pcf"),
     routed=("--asc", "top.asc"),
@@ -107,7 +108,7 @@ ICE40 = Flow(
         "carry": ("SB_CARRY",),
         "LUT": ("SB_LUT4",),
     },
-    note="nextpnr counts logic cells, a LUT and a flip-flop each, and not the two apart",
+    note="nextpnr counts logic cells, a LUT and a flip-flop each, not the two apart, and times no multiplication",
 )
 GOWIN = Flow(
     synthesis="synth_gowin -family gw2a",

@@ -4,9 +4,9 @@ Yosys puts a narrow operand at the bottom and its sign on every input above. Eac
 of a multiplier lie close together. At the top there are zeros below it instead, which need no wire.
 """
 
-from boards.flow.multiplier_registers import MULTIPLIER, NETS_OF_CONSTANTS, OUTPUT_BITS, fanout_of
+from boards.flow.multiplier_registers import ECP5, NETS_OF_CONSTANTS, fanout_of
 
-INPUT_BITS = 18
+MULTIPLIER, INPUT_BITS, OUTPUT_BITS = ECP5.cell, 18, len(ECP5.product)
 
 
 def align(netlist):

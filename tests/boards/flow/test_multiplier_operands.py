@@ -8,8 +8,7 @@ from dataclasses import replace
 import pytest
 
 from boards.flow.families import ECP5, NETLIST
-from boards.flow.multiplier_operands import INPUT_BITS, align
-from boards.flow.multiplier_registers import MULTIPLIER, OUTPUT_BITS
+from boards.flow.multiplier_operands import INPUT_BITS, MULTIPLIER, OUTPUT_BITS, align
 from boards.flow.synthesis import synthesize_to
 
 PRODUCT = "module top(input {a}, input {b}, output {p}); assign p = x * y; endmodule"

@@ -1,14 +1,14 @@
-"""The array as an ECP5's cells, behind what the flow does to its multipliers, under the tests of the array itself."""
+"""The array as a family's cells, behind what the flow does to its multipliers, under the tests of the array itself."""
 
 import json
 import shutil
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
 
-from boards.flow.families import ECP5, NETLIST
-from boards.flow.multiplier_operands import INPUT_BITS
-from boards.flow.multiplier_registers import MULTIPLIER, OUTPUT_BITS
+from boards.flow.families import ECP5, GOWIN, ICE40, NETLIST, Flow
+from boards.flow.multiplier_operands import INPUT_BITS, MULTIPLIER, OUTPUT_BITS
 from boards.flow.synthesis import synthesize_to
 from boards.flow.tools import YOSYS
 from hdl.datapath.mac_array import MacArray
@@ -17,10 +17,13 @@ from sim.simulator import build
 from tests.hdl.datapath import test_mac_array
 
 TOP = "MacArray"
+pytestmark = pytest.mark.skipif(
+    shutil.which("iverilog") is None, reason="no iverilog, which compiles cells in seconds, on the PATH"
+)
 
 
-def multiplier_model():
-    """Lattice's multiplier (FPGA-TN-02205) as far as the flow uses it: no cascade, one output register."""
+def lattice_model():
+    """An ECP5's multiplier (FPGA-TN-02205) as far as the flow uses it: no cascade, one output register."""
     a, b = ([f"{name}{bit}" for bit in reversed(range(INPUT_BITS))] for name in "AB")
     c, p = [f"C{bit}" for bit in range(INPUT_BITS)], [f"P{bit}" for bit in reversed(range(OUTPUT_BITS))]
     inputs = [*a, *b, *c, "SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0"]
@@ -43,31 +46,108 @@ endmodule
 """
 
 
-def as_cells(config, folder):
-    """The array's Verilog after synthesis: (text, netlist's cells)."""
+def gowin_model(bits):
+    """One of Gowin's multipliers (UG287, "Gowin Digital Signal Processing"), without its registers and cascade."""
+    return f"""
+module MULT{bits}X{bits}(
+  input [{bits - 1}:0] A, B, SIA, SIB, input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET, output [{2 * bits - 1}:0] DOUT
+);
+  wire signed [{bits}:0] a = {{ASIGN & A[{bits - 1}], A}};
+  wire signed [{bits}:0] b = {{BSIGN & B[{bits - 1}], B}};
+  assign DOUT = a * b;
+endmodule
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """How a flow's netlist of a module becomes Verilog again."""
+
+    flow: Flow
+    option: str = ""  # of its synthesis: the module's ports are no pins
+    models: str  # Yosys' own, with options
+    model: str = ""  # of multipliers, where Yosys has none
+    bits: int  # of the narrower operand of its widest multiplier
+    registers: dict[str, str]  # a multiplier's parameters once its registers moved in
+    more: Callable[[dict], bool] = lambda cell: True  # what else must hold for a multiplier
+
+
+FAMILIES = {
+    "ecp5": Family(
+        flow=ECP5,
+        option="-noiopad",
+        models="-DNO_INCLUDES +/ecp5/cells_sim.v",
+        model=lattice_model(),
+        bits=18,
+        registers={"REG_OUTPUT_CLK": "CLK0"},
+        more=lambda cell: ["0"] in (cell["connections"]["A0"], cell["connections"]["B0"]),  # operands at the top
+    ),
+    "ice40": Family(
+        flow=ICE40,
+        models="-DNO_ICE40_DEFAULT_ASSIGNMENTS +/ice40/cells_sim.v",
+        bits=16,
+        registers={"A_REG": "1", "B_REG": "1", "PIPELINE_16x16_MULT_REG2": "1"},
+    ),
+    "gowin": Family(
+        flow=GOWIN,
+        option="-noiopads",
+        models="+/gowin/cells_sim.v",
+        model=gowin_model(9) + gowin_model(18),
+        bits=18,
+        registers={},
+    ),
+}
+
+
+def netlist_of(config, family, folder):
+    """The array's module after synthesis and the flow's changes, as Yosys' JSON has it."""
     (folder / "design.v").write_text(to_verilog(MacArray(config), TOP))
-    synthesize_to(replace(ECP5, synthesis=f"{ECP5.synthesis} -noiopad"), folder, top=TOP)
-    array = json.loads((folder / NETLIST).read_text())["modules"][TOP]
+    synthesize_to(replace(family.flow, synthesis=f"{family.flow.synthesis} {family.option}"), folder, top=TOP)
+    return json.loads((folder / NETLIST).read_text())["modules"][TOP]
+
+
+def multipliers(array, family):
+    return [cell for cell in array["cells"].values() if family.flow.kind(cell["type"]) == "multiplier"]
+
+
+def run_array_tests(array, name, family, folder):
+    """The array's own tests on its netlist; SystemExit where one fails."""
     (folder / NETLIST).write_text(json.dumps({"modules": {TOP: array}}))  # without Yosys' own empty cells
-    (folder / "model.v").write_text(multiplier_model())
-    models = "read_verilog -DNO_INCLUDES +/ecp5/cells_sim.v; read_verilog model.v"
+    (folder / "model.v").write_text(family.model)
+    models = (
+        f"read_verilog -defer {family.models}; read_verilog model.v"  # block RAMs' models take half a minute to read
+    )
     flatten = "setattr -mod -unset whitebox =A:whitebox; proc; flatten; opt_clean"
     script = f"read_json {NETLIST}; {models}; hierarchy -top {TOP}; {flatten}; write_verilog cells.v"
     assert YOSYS.run(["-q", "-p", script], folder, "cells.log") == 0, (folder / "cells.log").read_text()
-    return (folder / "cells.v").read_text(), list(array["cells"].values())
+    built = build((folder / "cells.v").read_text(), top=TOP, simulator="icarus")
+    built.run(test_mac_array.__name__, folder=folder, environment={"CONFIG": name})
 
 
-@pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="no iverilog, which compiles cells in seconds, on the PATH"
-)
-@pytest.mark.parametrize("name", ["two_lanes", "four_lanes", "two_4_bit_weights_per_dsp"])
-def test_sums_stay_what_they_are(name, tmp_path):
-    """Every sum of the array's own test, from cells whose operands were moved and registers taken in."""
-    config = test_mac_array.CONFIGS[name]
-    source, cells = as_cells(config, tmp_path)
-    multipliers = [cell for cell in cells if cell["type"] == MULTIPLIER]
-    assert len(multipliers) == config.multipliers // config.products_per_dsp
-    assert {cell["parameters"].get("REG_OUTPUT_CLK") for cell in multipliers} == {"CLK0"}
-    assert all(["0"] in (cell["connections"]["A0"], cell["connections"]["B0"]) for cell in multipliers)
-    built = build(source, top=TOP, simulator="icarus")
-    built.run(test_mac_array.__name__, folder=tmp_path, environment={"CONFIG": name})
+@pytest.mark.parametrize("name", test_mac_array.CONFIGS)
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_sums_stay_what_they_are(kind, name, tmp_path):
+    """Every sum of the array's own test; no multiplier is lost, and registers are where they should be."""
+    family, config = FAMILIES[kind], test_mac_array.CONFIGS[name]
+    array = netlist_of(config, family, tmp_path)
+    cells = multipliers(array, family)
+    products = config.multipliers // config.products_per_dsp
+    assert len(cells) >= products
+    if config.products_per_dsp == 1 or config.packed_weight_bits <= family.bits:  # else a product takes more than one
+        assert len(cells) == products
+        assert all(cell["parameters"].items() >= family.registers.items() and family.more(cell) for cell in cells)
+    run_array_tests(array, name, family, tmp_path)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_a_wrong_netlist_fails(kind, tmp_path):
+    """Two wires of one multiplier's operand change places."""
+    family, name = FAMILIES[kind], "two_lanes"
+    array = netlist_of(test_mac_array.CONFIGS[name], family, tmp_path)
+    nets = multipliers(array, family)[0]["connections"]
+    if kind == "ecp5":
+        nets["A16"], nets["A17"] = nets["A17"], nets["A16"]
+    else:
+        nets["A"][:2] = reversed(nets["A"][:2])
+    with pytest.raises(SystemExit):
+        run_array_tests(array, name, family, tmp_path)
