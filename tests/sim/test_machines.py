@@ -60,6 +60,10 @@ MACHINES = {
         ),
         _digits,
     ),
+    "P=1, one phase, no residuals": (
+        Config(pixels=1, lanes=4, port_bits=32, activation_depth=512, phase_bits=0, residuals=False),
+        _strides,
+    ),
     "P=3, two 64-bit ports": (Config(pixels=3, lanes=8, ports=2, activation_depth=256), _strides),
     "P=7, R=2, 16 bits": (
         Config(
