@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from quantflow.accumulation import MAX_LEFT_SHIFT
 from quantflow.arithmetic import MAX_BITS, MIN_BITS
 
+COLUMN_STEP_BITS = 4  # of a machine without phases; others put a step of k columns into k phases
 WEIGHT_WIDTHS = (2, 4, 8, 16)  # element widths that exist, in bits
 MOST_TRANSFER_BITS = 24  # of the number of beats of a load or store
 REGISTER_BITS = 32  # of the control port
@@ -44,7 +45,8 @@ class Config:
     outstanding_bursts: int = 4  # read bursts under way at once
     waiting_beats: int = 16  # beats that may wait at each port, and that one port may be ahead of another
     extent_bits: int = 10  # rows, columns, channel blocks and kernel sizes are below 2**extent_bits
-    phase_bits: int = 3  # a scratchpad layout has below 2**phase_bits column phases
+    phase_bits: int = 3  # a scratchpad layout has below 2**phase_bits column phases; 0: one, where pixels is 1
+    residuals: bool = True  # a second map may enter a layer's sums, or, to save cells, none
     watchdog_cycles: int = 1 << 16  # cycles without progress before the machine stops itself
     counters: bool = True  # all counters of the control port, or, to save cells, CYCLES and COMPUTE_STEPS alone
     profile_depth: int = 256  # compute instructions of a run whose retirements are recorded; 0: none are
@@ -73,7 +75,8 @@ class Config:
         self._check("profile_depth", self.profile_depth == 0 or self.profile_depth >= 2, "0 or at least 2")
         self._check("waiting_beats", self.waiting_beats >= 2, "at least 2")
         self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
-        self._check("phase_bits", 1 <= self.phase_bits <= 4, "1 to 4")
+        least, rule = (0, "0 to 4") if self.pixels == 1 else (1, "1 to 4, or 0 where pixels is 1")
+        self._check("phase_bits", least <= self.phase_bits <= 4, rule)
 
     def _check(self, name, legal, rule):
         if not legal:
@@ -97,6 +100,11 @@ class Config:
     @property
     def multipliers(self):
         return self.pixels * self.lanes * self.lanes
+
+    @property
+    def several_pixels(self):
+        """Whether words of several pixels leave a group, so that there are steps from one to the next."""
+        return self.pixels > 1
 
     @property
     def drain_cycles(self):
@@ -214,7 +222,20 @@ class Config:
 
     @property
     def bank_bits(self):
-        return max(1, (self.pixels - 1).bit_length())
+        return (self.pixels - 1).bit_length()
+
+    # Columns. With one bank a column is a group, and any step between columns a number of groups. With several, only
+    # the phases of a layout bring the pixels of a step into different banks.
+
+    @property
+    def column_step_bits(self):
+        """Bits of an instruction's steps in groups, where there are no phases to step over columns."""
+        return 0 if self.phase_bits else COLUMN_STEP_BITS
+
+    @property
+    def most_column_step(self):
+        """Most columns from a result's operands to its neighbour's: phases of a layout, or a step in groups."""
+        return (1 << (self.phase_bits or self.column_step_bits)) - 1
 
 
 def _is_power_of_two(value):

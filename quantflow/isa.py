@@ -1,7 +1,8 @@
 """The instruction set: the one layout that compiler, emulator and decoder read.
 
 Each instruction is a frozen dataclass; its fields' widths follow from the configuration, and its
-docstring is the loop nest that it performs. All instructions of a machine have the same size,
+docstring is the loop nest that it performs. A field without bits has a fixed value, which nothing
+stores: what a machine does without is left out of its instructions so. All instructions of a machine have the same size,
 `instruction_bits(config)`, a whole number of beats; a field's bits lie from the least significant
 bit upwards in the order of the declarations. The word's highest bits are the seal that its program
 gives it, see `quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
@@ -54,13 +55,17 @@ class Operation(IntEnum):
     MAXIMUM = 1
 
 
-def _bits(width, doc, signed=False):
-    """A field of `width` bits: a number, or the name of the configuration's property."""
-    return field(metadata={"width": width, "doc": doc, "signed": signed})
+def _bits(width, doc, *, signed=False, where=None, fixed=0):
+    """A field of `width` bits: a number, or the name of the configuration's property.
+
+    It has none where the property named by `where` is false or 0. Without bits its value is `fixed`.
+    """
+    return field(metadata={"width": width, "doc": doc, "signed": signed, "where": where, "fixed": fixed})
 
 
-def _struct(type_, doc):
-    return field(metadata={"struct": type_, "doc": doc})
+def _struct(type_, doc, *, where=None):
+    """A field that is a struct, whose fields have no bits where the property named by `where` is false or 0."""
+    return field(metadata={"struct": type_, "doc": doc, "where": where})
 
 
 OPCODE_BITS, UNITS = 3, len(Unit)
@@ -93,8 +98,8 @@ class Map:
     address: int = _bits("activation_address_bits", "word address of row 0, block 0, column 0")
     row_stride: int = _bits("activation_address_bits", "words from a row to the next")
     block_stride: int = _bits("activation_address_bits", "words from a channel block to the next")
-    phase_stride: int = _bits("activation_address_bits", "words from a phase to the next")
-    phases: int = _bits("phase_bits", "S, at least 1")
+    phase_stride: int = _bits("activation_address_bits", "words from a phase to the next", where="phase_bits")
+    phases: int = _bits("phase_bits", "S, at least 1", fixed=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +112,7 @@ class Instruction:
     in the program's order, and does not look at tokens.
     """
 
-    opcode: int = field(init=False, metadata={"width": OPCODE_BITS, "doc": "see Opcode", "signed": False})
+    opcode: int = field(init=False, metadata=_bits(OPCODE_BITS, "see Opcode").metadata)
     wait: int = _bits(UNITS, "mask of units to receive a token from before starting")
     signal: int = _bits(UNITS, "mask of units to send a token to when finished")
 
@@ -155,7 +160,8 @@ class Compute(Instruction):
                 for n in residual_passes:
                     acc <<= weight_bits - 1, unless n is 0
                     for c in residual_blocks:                                            # one cycle
-                        x[p, i] = residual map at row oy, columns residual_first + og groups, and at
+                        x[p, i] = residual map at row oy, columns residual_first
+                                  + (og * residual_group_step) groups, and at
                                   residual.address + ob * residual_output_block_stride
                                   + oy * residual.row_stride + c * residual.block_stride + ...
                         acc[p, o] += sum over i of x[p, i] * weights[w, o, i]
@@ -165,8 +171,8 @@ class Compute(Instruction):
                     for ky in kernel_rows, kx in kernel_columns, c in input_blocks:      # one cycle
                         row = first_row + oy * output_row_step + wy * window_row_step
                               + ky * kernel_row_step
-                        (phase, bank, group) = first + og groups + (wx * window_phase_step) phases
-                                               + kx * kernel_column_step
+                        (phase, bank, group) = first + (og * output_group_step + wx * window_group_step) groups
+                                               + (wx * window_phase_step) phases + kx * kernel_column_step
                         for p in pixels:
                             unit = P * group + bank + p
                             inside = 0 <= row < rows
@@ -201,6 +207,9 @@ class Compute(Instruction):
     follows a `partial` and the accumulators in between belong to nobody else. A MAXIMUM is neither
     and adds no residual. No loop is empty but the residual's passes. Others are illegal.
 
+    A machine with `phase_bits` of 0 has P = S = 1: a column is a group, and the steps in groups
+    are steps in columns. In others neighbouring groups of results read neighbouring groups.
+
     A group's results leave in D = ceil(P / R) cycles; cycle k writes the pixels k, k + D,
     k + 2 D, ..., whose columns in the destination's layout are `og * group_step + j * word_step +
     k * pixel_step` for j = 0, 1, ....
@@ -216,7 +225,7 @@ class Compute(Instruction):
     partial: int = _bits(1, "1: the sums stay in the accumulators, nothing is written")
     uniform: int = _bits(1, "1: one weight word for all steps of a pass")
     source_unsigned: int = _bits(1, "1: the source holds unsigned numbers")
-    residual_unsigned: int = _bits(1, "1: the residual map holds unsigned numbers")
+    residual_unsigned: int = _bits(1, "1: the residual map holds unsigned numbers", where="residuals")
     least: int = _bits("activation_bits", "results are at least this", signed=True)
     dropped_bits: int = _bits(5, "lowest bits of the sums that are cleared before the shift")
     source: Map = _struct(Map, "the map read")
@@ -229,6 +238,7 @@ class Compute(Instruction):
     output_rows: int = _bits("extent_bits", "rows written")
     output_groups: int = _bits("extent_bits", "groups of P columns written")
     output_columns: int = _bits("extent_bits", "columns written")
+    output_group_step: int = _bits("column_step_bits", "source groups from a group of results to the next", fixed=1)
     window_rows: int = _bits(4, "rows of the fused pooling window; 1 without pooling")
     window_columns: int = _bits(4, "columns of the fused pooling window; 1 without pooling")
     passes: int = _bits(3, "digits of the weights, the highest first; 1 for MAXIMUM")
@@ -241,24 +251,36 @@ class Compute(Instruction):
     window_row_step: int = _bits(4, "source rows from a window row to the next")
     window_row_stride: int = _bits("activation_address_bits", "window_row_step in words")
     window_phase_step: int = _bits("phase_bits", "source columns from a window column to the next, below S")
+    window_group_step: int = _bits("column_step_bits", "source groups from a window column to the next")
     kernel_row_step: int = _bits(6, "source rows from a kernel row to the next: the dilation")
     kernel_row_stride: int = _bits("activation_address_bits", "kernel_row_step in words")
     kernel_column_step: Position = _struct(Position, "source columns from a kernel column to the next")
-    residual: Map = _struct(Map, "the map added; its address is that of its first row read")
-    residual_passes: int = _bits(3, "digits of the residual's weights; 0: none is added")
-    residual_aligned: int = _bits(1, "1: no shift between the residual's last pass and the first of the others")
-    residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result")
-    residual_first: Position = _struct(Position, "column of the residual that pixel 0 of group 0 reads")
+    residual: Map = _struct(Map, "the map added; its address is that of its first row read", where="residuals")
+    residual_passes: int = _bits(3, "digits of the residual's weights; 0: none is added", where="residuals")
+    residual_aligned: int = _bits(
+        1, "1: no shift between the residual's last pass and the first of the others", where="residuals"
+    )
+    residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result", where="residuals")
+    residual_first: Position = _struct(
+        Position, "column of the residual that pixel 0 of group 0 reads", where="residuals"
+    )
+    residual_group_step: int = _bits(
+        "column_step_bits", "residual groups from a group of results to the next", where="residuals", fixed=1
+    )
     residual_output_block_stride: int = _bits(
-        "activation_address_bits", "words that the residual moves on with an output block"
+        "activation_address_bits", "words that the residual moves on with an output block", where="residuals"
     )
     weight_address: int = _bits("weight_address_bits", "first weight word")
     parameter_address: int = _bits("parameter_address_bits", "parameter word of output block 0")
     destination: Map = _struct(Map, "the map written; its address is that of the first row written")
     first_written: Position = _struct(Position, "column of the destination that pixel 0 of group 0 writes")
     group_step: Position = _struct(Position, "P written columns in the destination's layout")
-    word_step: Position = _struct(Position, "D written columns in the destination's layout")
-    pixel_step: Position = _struct(Position, "one written column in the destination's layout")
+    word_step: Position = _struct(
+        Position, "D written columns in the destination's layout", where="several_pixels"
+    )
+    pixel_step: Position = _struct(
+        Position, "one written column in the destination's layout", where="several_pixels"
+    )
 
     def __post_init__(self):
         object.__setattr__(self, "opcode", int(Opcode.COMPUTE))
@@ -285,17 +307,40 @@ INSTRUCTIONS = {Opcode.LOAD: Load, Opcode.COMPUTE: Compute, Opcode.STORE: Store}
 
 
 def field_bits(field_, config):
-    """Width of a plain field under `config`."""
+    """Width of a field under `config`, a struct's included; 0 where the machine does without it."""
+    config = _config_of(field_, config)
+    if config is None:
+        return 0
+    if "struct" in field_.metadata:
+        return struct_bits(field_.metadata["struct"], config)
     width = field_.metadata["width"]
     return getattr(config, width) if isinstance(width, str) else width
 
 
+def field_range(field_, config):
+    """(least, greatest) value of a plain field under `config`: the fixed one twice where it has no bits."""
+    bits = field_bits(field_, config)
+    if not bits:
+        return field_.metadata["fixed"], field_.metadata["fixed"]
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if field_.metadata["signed"] else (0, (1 << bits) - 1)
+
+
+def struct_of(field_, config):
+    """(type, configuration) of a field that is a struct, None for a plain one.
+
+    The configuration of a struct that the machine does without is None: none of its fields has bits then.
+    """
+    return (field_.metadata["struct"], _config_of(field_, config)) if "struct" in field_.metadata else None
+
+
+def _config_of(field_, config):
+    where = field_.metadata["where"]
+    return config if config is not None and (where is None or getattr(config, where)) else None
+
+
 def struct_bits(type_, config):
     """Width of an instruction or struct: the sum of its fields' widths."""
-    return sum(
-        struct_bits(f.metadata["struct"], config) if "struct" in f.metadata else field_bits(f, config)
-        for f in fields(type_)
-    )
+    return sum(field_bits(f, config) for f in fields(type_))
 
 
 def instruction_bits(config):
@@ -308,19 +353,21 @@ def encode(instruction, config):
     """The instruction as a non-negative integer; ValueError names a field out of range."""
     word, offset = 0, 0
     for f in fields(instruction):
-        value = getattr(instruction, f.name)
-        if "struct" in f.metadata:
-            word |= encode(value, config) << offset
-            offset += struct_bits(f.metadata["struct"], config)
-            continue
-        bits = field_bits(f, config)
-        low, high = (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if f.metadata["signed"] else (0, (1 << bits) - 1)
-        if not low <= value <= high:
-            name = f"{type(instruction).__name__.lower()}.{f.name}"
-            raise ValueError(f"{name} is {low} to {high} in this configuration, not {value}")
+        value, bits, struct = getattr(instruction, f.name), field_bits(f, config), struct_of(f, config)
+        if struct is not None:
+            value = encode(value, struct[1])
+        else:
+            _check(instruction, f, config)
         word |= (int(value) & ((1 << bits) - 1)) << offset
         offset += bits
     return word
+
+
+def _check(instruction, field_, config):
+    (low, high), value = field_range(field_, config), getattr(instruction, field_.name)
+    if not low <= value <= high:
+        name = f"{type(instruction).__name__.lower()}.{field_.name}"
+        raise ValueError(f"{name} is {low} to {high} in this configuration, not {value}")
 
 
 def decode(word, config):
@@ -334,13 +381,16 @@ def decode(word, config):
 def _decode_struct(type_, word, config):
     values = {}
     for f in fields(type_):
-        if "struct" in f.metadata:
-            values[f.name] = _decode_struct(f.metadata["struct"], word, config)
-            word >>= struct_bits(f.metadata["struct"], config)
-            continue
-        bits = field_bits(f, config)
+        bits, struct = field_bits(f, config), struct_of(f, config)
         value = word & ((1 << bits) - 1)
-        values[f.name] = value - (1 << bits) if f.metadata["signed"] and value >> (bits - 1) else value
+        values[f.name] = _decode_struct(struct[0], value, struct[1]) if struct else _number(f, value, bits)
         word >>= bits
     values.pop("opcode", None)
     return type_(**values)
+
+
+def _number(field_, value, bits):
+    """What the bits of a plain field stand for."""
+    if not bits:
+        return field_.metadata["fixed"]
+    return value - (1 << bits) if field_.metadata["signed"] and value >> (bits - 1) else value

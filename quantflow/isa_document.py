@@ -18,7 +18,7 @@ _HEAD = """# The instruction set
 All instructions of one machine have the same size, a whole number of memory beats. Field widths
 follow from the configuration; the numbers below are those of a machine with P = {pixels},
 I = O = {lanes}, whose instructions have {bits} bits. Fields lie from bit 0 upwards in the order
-shown. A program is a sequence of instructions; each unit performs its own in order, and the units
+shown; one without bits always has the value behind the colon. A program is a sequence of instructions; each unit performs its own in order, and the units
 run concurrently, joined only by tokens.
 """
 
@@ -65,7 +65,8 @@ def _row(field, config):
         struct = field.metadata["struct"]
         width = f"{isa.struct_bits(struct, config)} ({struct.__name__})"
     else:
-        width = f"{isa.field_bits(field, config)}{' signed' if field.metadata['signed'] else ''}"
+        bits = isa.field_bits(field, config)
+        width = f"{bits}{' signed' if field.metadata['signed'] else ''}" if bits else f"0: {field.metadata['fixed']}"
     return f"| `{field.name}` | {width} | {field.metadata['doc']} |"
 
 

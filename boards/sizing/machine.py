@@ -1,7 +1,5 @@
 """What a machine consists of, as far as it decides what it takes of an FPGA: its memories, multipliers and terms."""
 
-from dataclasses import fields
-
 from boards.sizing.memories import Memory
 from hdl.instructions.fetch import PREFETCH
 from quantflow import isa
@@ -68,7 +66,7 @@ def terms(config):
         "beats": config.beat_bits,
         "ports": config.ports,
         "addresses": pixels * config.activation_address_bits,
-        "extents": _bits(isa.Compute, config),
+        "extents": isa.struct_bits(isa.Compute, config),
         "packing": config.multipliers * _product_bits(config) * (config.products_per_dsp - 1),
     }
 
@@ -76,7 +74,7 @@ def terms(config):
 def queues(config):
     """The distributed memories: instructions waiting in front of the units."""
     return tuple(
-        Memory(name=type_.__name__.lower(), words=config.queue_depth, bits=_bits(type_, config))
+        Memory(name=type_.__name__.lower(), words=config.queue_depth, bits=isa.struct_bits(type_, config))
         for type_ in (isa.Load, isa.Compute, isa.Store)
     )
 
@@ -87,12 +85,3 @@ def _activation_bits(config):
 
 def _product_bits(config):
     return config.activation_bits + config.weight_bits
-
-
-def _bits(type_, config):
-    """Bits of an instruction or struct of `isa`, as the units get it."""
-    parts = (field.metadata["struct"] if "struct" in field.metadata else None for field in fields(type_))
-    return sum(
-        isa.field_bits(field, config) if part is None else _bits(part, config)
-        for field, part in zip(fields(type_), parts, strict=True)
-    )

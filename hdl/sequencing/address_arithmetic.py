@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import add, or_
 
-from amaranth import Cat, Mux, Signal, Value
+from amaranth import Cat, Const, Mux, Signal, Value
 
 
 def select(choices):
@@ -13,8 +13,8 @@ def select(choices):
 
 
 def phase_product(phase, stride):
-    """`phase * stride` from one adder per bit of `phase`, the narrow operand."""
-    return reduce(add, (Mux(phase[bit], stride << bit, 0) for bit in range(len(phase))))
+    """`phase * stride` from one adder per bit of `phase`, the narrow operand; 0 where it has none."""
+    return reduce(add, [Mux(phase[bit], stride << bit, 0) for bit in range(len(phase))] or [Const(0)])
 
 
 def constant_product(value, constant):
@@ -28,8 +28,8 @@ def add_position(m, position, step, excess, *, pixels, name):
 
     Both operands are in mixed radix: phase below `phases`, bank below `pixels`. `excess` is
     step.phase - phases, signed, made beforehand: then all sums are made side by side, and carries
-    choose among them. Adds the combinational logic to `m` and returns a View of the layout of
-    `position`.
+    choose among them. Where positions have no bits of a phase, nothing is carried from it. Adds the
+    combinational logic to `m` and returns a View of the layout of `position`.
     """
     total = Signal(position.shape(), name=name)
     phase = Signal(len(position.phase) + 1, name=f"{name}_phase_sum")
@@ -37,10 +37,13 @@ def add_position(m, position, step, excess, *, pixels, name):
     bank = Signal(len(position.bank) + 1, name=f"{name}_bank_sum")
     groups = [Signal(len(position.group), name=f"{name}_group_{carry}") for carry in range(2)]
     carry_phase, carry_bank = Signal(name=f"{name}_carry_phase"), Signal(name=f"{name}_carry_bank")
+    if len(position.phase):
+        m.d.comb += [
+            phase.eq(position.phase + step.phase),
+            left.eq(position.phase + excess),
+            carry_phase.eq(~left[-1]),
+        ]
     m.d.comb += [
-        phase.eq(position.phase + step.phase),
-        left.eq(position.phase + excess),
-        carry_phase.eq(~left[-1]),
         bank.eq(position.bank + step.bank),
         carry_bank.eq(_table(bank, carry_phase, pixels, lambda n: n >= pixels, 1)),
         *(group.eq(position.group + step.group + carry) for carry, group in enumerate(groups)),

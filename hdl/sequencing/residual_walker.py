@@ -17,7 +17,7 @@ class ResidualWalker(wiring.Component):
 
         row_address = residual.address + ob * residual_output_block_stride
                       + oy * residual.row_stride + c * residual.block_stride
-        group = residual_first.group + og
+        group = residual_first.group + og * residual_group_step
         columns_left = output_columns - P * og
 
     `start` takes over the instruction's first values, each `advance` goes to the next ones, which
@@ -50,7 +50,7 @@ class ResidualWalker(wiring.Component):
         )
         self._add(m, "row_address", ADDRESS_LEVELS, instruction.residual.address, strides)
         by_group = (ResidualLevel.OUTPUT_GROUP,)
-        self._add(m, "group", by_group, instruction.residual_first.group, (1,))
+        self._add(m, "group", by_group, instruction.residual_first.group, (instruction.residual_group_step,))
         self._add(m, "columns_left", by_group, instruction.output_columns, (-self.config.pixels,))
         return m
 

@@ -7,7 +7,7 @@ from quantflow.compiler.tiles import Tile
 from quantflow.compiler.weights import Piece
 from quantflow.isa import Map, Operation, Position
 
-NO_MAP = Map(address=0, row_stride=0, block_stride=0, phase_stride=0, phases=0)
+NO_MAP = Map(address=0, row_stride=0, block_stride=0, phase_stride=0, phases=1)
 NOWHERE = Position(phase=0, bank=0, group=0)
 
 
@@ -77,6 +77,7 @@ def _source_fields(stage, work, config):
     block = view.first_block + tile.first_block * stage.block_step + work.piece.blocks.start
     width = ahead + stage.input_shape[2]
     row_stride = layout.row_stride
+    window_step = layout.position(window.stride[1] if pool[1] > 1 else 0)
     return {
         "source": work.source.map(view.first_row + first_row, block, config, shift=groups),
         "rows": stage.input_shape[1],
@@ -85,15 +86,26 @@ def _source_fields(stage, work, config):
         "first_row": first_row,
         "first": layout.position(first_column),
         "output_block_stride": stage.block_step * layout.block_stride,
+        "output_group_step": _group_step(stage.column_step, stage, work, config),
         "output_row_step": row_step,
         "output_row_stride": row_step * row_stride,
         "window_row_step": window.stride[0] if pool[0] > 1 else 0,
         "window_row_stride": window.stride[0] * row_stride if pool[0] > 1 else 0,
-        "window_phase_step": window.stride[1] if pool[1] > 1 else 0,
+        "window_phase_step": window_step.phase,
+        "window_group_step": window_step.group,
         "kernel_row_step": window.dilation[0],
         "kernel_row_stride": window.dilation[0] * row_stride,
         "kernel_column_step": layout.position(window.dilation[1]),
     }
+
+
+def _group_step(columns, stage, work, config):
+    """Groups of a map from a group of results to the next, neighbouring results being `columns` apart in it.
+
+    One where there are phases, as many as it takes that a group's results read from one group of the map.
+    """
+    has_next = work.columns(stage) > config.pixels
+    return columns if has_next and not config.phase_bits else 1
 
 
 def _residual_fields(stage, work, maps):
@@ -111,13 +123,15 @@ def _residual_fields(stage, work, maps):
 def _residual_map(stage, work, config):
     part = stage.residual
     if part is None or not work.piece.residual:
-        return {"residual": NO_MAP, "residual_first": NOWHERE, "residual_output_block_stride": 0}
+        nothing = {"residual": NO_MAP, "residual_first": NOWHERE}
+        return nothing | {"residual_group_step": 1, "residual_output_block_stride": 0}
     row = part.view.first_row + work.tile.row * part.stride[0]
     block = part.view.first_block + work.tile.first_block * part.block_step
     layout = work.residual.layout
     return {
         "residual": work.residual.map(row, block, config, rows_apart=part.stride[0]),
         "residual_first": layout.position(part.view.first_column + work.column * part.stride[1]),
+        "residual_group_step": _group_step(part.stride[1], stage, work, config),
         "residual_output_block_stride": part.block_step * layout.block_stride,
     }
 
@@ -131,6 +145,6 @@ def _destination_fields(stage, work, config):
         ),
         "first_written": layout.position(view.first_column + work.column * view.column_step),
         "group_step": layout.position(step * config.pixels),
-        "word_step": layout.position(step * config.drain_cycles),
-        "pixel_step": layout.position(step),
+        "word_step": layout.position(step * config.drain_cycles) if config.several_pixels else NOWHERE,
+        "pixel_step": layout.position(step) if config.several_pixels else NOWHERE,
     }

@@ -82,7 +82,7 @@ class Placed:
             address=address % (1 << config.activation_address_bits),
             row_stride=rows_apart * self.layout.row_stride,
             block_stride=self.layout.block_stride,
-            phase_stride=self.layout.groups,
+            phase_stride=self.layout.groups if config.phase_bits else 0,
             phases=self.layout.phases,
         )
 

@@ -3,6 +3,8 @@
 Pixels of an instruction read columns that are S apart, S being the phases of the map. A stage whose results
 have a column step of s reads it in k = S / s instructions, each making every k-th column of the results. A
 residual map is read in the same instructions, so its phases are k times its own step.
+
+A machine without phases has one pixel: its instructions step over columns, and every map has one phase.
 """
 
 from dataclasses import dataclass, replace
@@ -38,6 +40,10 @@ def choose_columns(stages, maps, config):
     stages, maps = list(stages), dict(maps)
     for index in reversed(range(len(stages))):
         _separate_padding(stages, maps, index, config)
+    if not config.phase_bits:
+        for stage in stages:
+            _refuse_step(stage, config)
+        return stages, maps, Columns(phases=dict.fromkeys(maps, 1), interleave=(1,) * len(stages))
     for _ in range(2 * len(stages) + 1):
         try:
             return stages, maps, _solve(stages, maps, config)
@@ -56,7 +62,7 @@ def _solve(stages, maps, config):
             wanted = {name: k * step for name, step in _steps(stage)}
             if any(wanted[name] != k * step for name, step in _steps(stage)):
                 raise _Conflict(index, True)  # it reads the same map with two steps
-            if max(wanted.values()) >= 1 << config.phase_bits:
+            if max(wanted.values()) > config.most_column_step:
                 _refuse_step(stage, config)
                 raise _Conflict(index, stage.residual is not None)
             changed |= k != interleave[index] or any(phases[name] != count for name, count in wanted.items())
@@ -85,10 +91,11 @@ def _interleave(stage, k, phases):
 
 def _refuse_step(stage, config):
     step = max(step for _, step in _steps(stage))
-    if step >= 1 << config.phase_bits:
+    if step > config.most_column_step:
+        what = "layouts have at most {} phases" if config.phase_bits else "a machine without phases steps over {} at most"
         raise UserError(
             f"layer {stage.name} reads every {_ordinal(step)} column, fused pooling included; "
-            f"layouts have at most {(1 << config.phase_bits) - 1} phases"
+            + what.format(config.most_column_step)
         )
 
 
@@ -97,7 +104,7 @@ def _separate_banks(stages, phases, interleave, config):
 
     Returns whether something was raised.
     """
-    limit = (1 << config.phase_bits) - 1
+    limit = config.most_column_step
     for index, stage in enumerate(stages):
         k, target = interleave[index], phases[stage.destination.map]
         if _banks_differ(stage, target, k, config):

@@ -18,7 +18,8 @@ def source_taps(pads, instruction, rows, block, wy, wx):
     step = instruction.kernel_column_step
     phase = instruction.first.phase + wx * instruction.window_phase_step + kx * step.phase
     bank = instruction.first.bank + kx * step.bank + phase // map_.phases
-    unit = pixels * (instruction.first.group + og + kx * step.group) + bank + p
+    group = instruction.first.group + og * instruction.output_group_step
+    unit = pixels * (group + wx * instruction.window_group_step + kx * step.group) + bank + p
     phase = phase % map_.phases
     inside = (row >= 0) & (row < instruction.rows) & (unit >= 0) & (c >= 0)
     inside = inside & (unit < instruction.columns + (phase < instruction.columns_remainder))
@@ -37,7 +38,7 @@ def residual_taps(pads, instruction, rows, block):
         rows, range(instruction.output_groups), range(pixels), range(instruction.residual_blocks)
     )  # fmt: skip
     inside = (og * pixels + p < instruction.output_columns) & (oy >= 0) & (c >= 0)
-    unit = pixels * (first.group + og) + first.bank + p
+    unit = pixels * (first.group + og * instruction.residual_group_step) + first.bank + p
     address = map_.address + block * instruction.residual_output_block_stride + oy * map_.row_stride
     address = address + c * map_.block_stride + first.phase * map_.phase_stride + unit // pixels
     words = pads.activations[unit % pixels, pads.checked(address, inside)]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from quantflow.compiler.instructions import NO_MAP, NOWHERE
 from quantflow.emulator.scratchpads import EmulationError
 from quantflow.isa import Compute, Map, Operation, Position
 
@@ -30,9 +31,17 @@ class RandomCompute:
         unit, phase = divmod(column, phases)
         return Position(phase=phase, bank=unit % self.config.pixels, group=unit // self.config.pixels)
 
+    def phases(self, most):
+        """A number of phases that the machine has."""
+        return self.number(1, most) if self.config.phase_bits else 1
+
+    def group_step(self, least, most):
+        """A step in groups, where there are no phases that make a group the next one."""
+        return self.number(least, most) if self.config.column_step_bits else least
+
     def map(self, address, phases):
         address %= 1 << self.config.activation_address_bits
-        phase = self.number(6, 8)
+        phase = self.number(6, 8) if self.config.phase_bits else 0
         return Map(address=address, row_stride=ROW, block_stride=BLOCK, phase_stride=phase, phases=phases)
 
     def make(self, *, wide=False, carried=False, **changes):
@@ -66,7 +75,7 @@ class RandomCompute:
         return Compute(wait=0, signal=0, **fields | changes)
 
     def _source(self, pooled, wide):
-        n, phases = self.number, self.number(1, 3)
+        n, phases = self.number, self.phases(3)
         padding, stride, dilation = n(0, 2), n(1, 3), n(1, 2)
         window_step = n(1, 2) if pooled else 0
         return {
@@ -77,22 +86,28 @@ class RandomCompute:
             "columns_remainder": n(0, phases - 1),
             "first_row": -padding,
             "first": self.position(-n(0, 2), phases),
-            "window_columns": phases if pooled else 1,
+            "window_columns": (phases if self.config.phase_bits else 2) if pooled else 1,
             "kernel_rows": 1 if wide else n(1, 3),
             "kernel_columns": 1 if wide else n(1, 2),
             "output_block_stride": BLOCK * n(0, 1),
+            "output_group_step": self.group_step(1, 3),
             "output_row_step": stride,
             "output_row_stride": stride * ROW,
             "window_row_step": window_step,
             "window_row_stride": window_step * ROW,
             "window_phase_step": int(pooled and phases > 1),
+            "window_group_step": self.group_step(0, 2) if pooled else 0,
             "kernel_row_step": dilation,
             "kernel_row_stride": dilation * ROW,
             "kernel_column_step": self.position(n(1, 2), phases),
         }
 
     def _residual(self, without):
-        n, phases = self.number, self.number(1, 2)
+        n, phases = self.number, self.phases(2)
+        if not self.config.residuals:
+            numbers = ("unsigned", "aligned", "passes", "blocks", "output_block_stride")
+            nothing = {f"residual_{name}": 0 for name in numbers}
+            return nothing | {"residual": NO_MAP, "residual_first": NOWHERE, "residual_group_step": 1}
         return {
             "residual": self.map(self.source + n(0, 10), phases),
             "residual_unsigned": n(0, 1),
@@ -100,19 +115,21 @@ class RandomCompute:
             "residual_passes": 0 if without else n(0, 2),
             "residual_blocks": n(1, 2),
             "residual_first": self.position(n(0, 2), phases),
+            "residual_group_step": self.group_step(1, 3),
             "residual_output_block_stride": BLOCK * n(0, 1),
         }
 
     def _destination(self):
-        phases, drain = self.number(1, 2), self.config.drain_cycles
+        phases, drain = self.phases(2), self.config.drain_cycles
+        several = self.config.several_pixels
         if self.config.requantizers > 1:
             phases = min(phases, drain)  # the words of a drain cycle go to different banks
         return {
             "destination": self.map(HALF - self.source, phases),
             "first_written": self.position(self.number(0, 2), phases),
             "group_step": self.position(self.config.pixels, phases),
-            "word_step": self.position(drain, phases),
-            "pixel_step": self.position(1, phases),
+            "word_step": self.position(drain, phases) if several else NOWHERE,
+            "pixel_step": self.position(1, phases) if several else NOWHERE,
         }
 
     def sequence(self, emulator, count):

@@ -99,7 +99,8 @@ class LiteralMachine:
         P, S = self.config.pixels, i.source.phases
         row = i.first_row + oy * i.output_row_step + wy * i.window_row_step + ky * i.kernel_row_step
         step, first = i.kernel_column_step, i.first
-        x = self.column((first.phase, first.bank, first.group), i.source) + og * S * P + wx * i.window_phase_step
+        x = self.column((first.phase, first.bank, first.group), i.source) + wx * i.window_phase_step
+        x += (og * i.output_group_step + wx * i.window_group_step) * S * P
         x += kx * self.column((step.phase, step.bank, step.group), i.source) + p * S
         if not (0 <= row < i.rows and 0 <= x < i.columns * S + i.columns_remainder):
             return None
@@ -111,7 +112,7 @@ class LiteralMachine:
         P, S, first = self.config.pixels, i.residual.phases, i.residual_first
         if og * P + p >= i.output_columns:
             return None
-        x = self.column((first.phase, first.bank, first.group), i.residual) + (og * P + p) * S
+        x = self.column((first.phase, first.bank, first.group), i.residual) + (og * i.residual_group_step * P + p) * S
         address = i.residual.address + ob * i.residual_output_block_stride + oy * i.residual.row_stride
         address += c * i.residual.block_stride + x % S * i.residual.phase_stride + x // S // P
         return self.word(x // S % P, address, i.residual_unsigned)

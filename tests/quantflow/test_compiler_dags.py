@@ -13,10 +13,14 @@ ROOMY = {
     "2x8": {"pixels": 2, "lanes": 8},
     "1x4": {"pixels": 1, "lanes": 4, "port_bits": 32},
     "7x4, R=2": {"pixels": 7, "lanes": 4, "requantizers": 2, "phase_bits": 4},
+    "1x4, one phase": {"pixels": 1, "lanes": 4, "phase_bits": 0},
 }
 TINY = {
     "3x4": {"pixels": 3, "lanes": 4, "activation_depth": 200, "weight_depth": 50, "parameter_depth": 3},
     "2x2": {"pixels": 2, "lanes": 2, "activation_depth": 300, "weight_depth": 100, "parameter_depth": 3},
+    "1x4, one phase": {
+        "pixels": 1, "lanes": 4, "phase_bits": 0, "activation_depth": 300, "weight_depth": 50, "parameter_depth": 3,
+    },
     "4x4, R=2": {
         "pixels": 4, "lanes": 4, "requantizers": 2, "activation_depth": 90, "weight_depth": 70, "parameter_depth": 8,
     },

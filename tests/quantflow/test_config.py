@@ -75,7 +75,14 @@ def test_extent_bits(bits):
 
 @pytest.mark.parametrize("bits", [0, 5])
 def test_phase_bits(bits):
-    assert refused(phase_bits=bits) == f"phase_bits is 1 to 4, not {bits}"
+    assert refused(phase_bits=bits) == f"phase_bits is 1 to 4, or 0 where pixels is 1, not {bits}"
+    assert refused(pixels=1, phase_bits=bits - 6) == f"phase_bits is 0 to 4, not {bits - 6}"
+
+
+@pytest.mark.parametrize(("bits", "step"), [(0, 15), (1, 1), (2, 3), (4, 15)])
+def test_most_column_step(bits, step):
+    """Phases below 2**phase_bits, or, without any, a step of 4 bits."""
+    assert Config(**(BASE | {"pixels": 1, "phase_bits": bits})).most_column_step == step
 
 
 def test_derived_values_worked_by_hand():
@@ -104,7 +111,7 @@ def test_derived_values_worked_by_hand():
     assert config.port_bytes == 8
 
 
-@pytest.mark.parametrize(("pixels", "bank_bits"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)])
+@pytest.mark.parametrize(("pixels", "bank_bits"), [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (9, 4)])
 def test_bank_bits(pixels, bank_bits):
     assert Config(**(BASE | {"pixels": pixels})).bank_bits == bank_bits
 

@@ -34,7 +34,7 @@ def compute(**changes):
     fields = {f.name: NOWHERE if f.metadata.get("struct") is Position else 0 for f in fields_of(Compute) if f.init}
     fields |= dict.fromkeys(
         ["rows", "output_blocks", "output_rows", "output_groups", "window_rows", "window_columns"]
-        + ["kernel_rows", "kernel_columns", "input_blocks", "passes"],
+        + ["output_group_step", "residual_group_step", "kernel_rows", "kernel_columns", "input_blocks", "passes"],
         1,
     )
     fields |= {"source": MAP, "residual": MAP, "destination": Map(**vars(MAP) | {"address": 8})}

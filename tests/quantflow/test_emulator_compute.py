@@ -14,6 +14,7 @@ CONFIGS = [
     Config(pixels=3, lanes=2, activation_bits=16, weight_bits=4, accumulator_bits=48, **COMMON),
     Config(pixels=2, lanes=4, requantizers=2, weight_bits=4, **COMMON),
     Config(pixels=1, lanes=4, activation_bits=7, weight_bits=5, **COMMON),
+    Config(pixels=1, lanes=4, weight_bits=4, phase_bits=0, **COMMON),
 ]
 
 
@@ -31,7 +32,8 @@ class RandomInstruction:
         return Position(phase=phase, bank=unit % self.config.pixels, group=unit // self.config.pixels)
 
     def map(self, address, phases):
-        return Map(address=address, row_stride=24, block_stride=100, phase_stride=6, phases=phases)
+        phase_stride = 6 if self.config.phase_bits else 0
+        return Map(address=address, row_stride=24, block_stride=100, phase_stride=phase_stride, phases=phases)
 
     def make(self, *, carried=None, **changes):
         """`carried` names the flag of an instruction whose one group shares its sums with another's."""
@@ -39,6 +41,9 @@ class RandomInstruction:
         maximum = carried is None and n(0, 3) == 0
         uniform = not maximum and n(0, 3) == 0
         phases, residual_phases, target_phases = n(1, 3), n(1, 2), n(1, 2) if config.requantizers == 1 else 1
+        if not config.phase_bits:
+            phases = residual_phases = target_phases = 1
+        group_step = 1 if config.phase_bits else n(1, 3)
         one = carried is not None
         rows, columns = (1, n(1, config.pixels)) if one else (n(1, 3), n(1, 5))
         padding, stride, dilation, column_dilation = n(0, 2), n(1, 3), n(1, 2), n(1, 2)
@@ -62,7 +67,8 @@ class RandomInstruction:
             "output_groups": -(-columns // config.pixels),
             "output_columns": columns,
             "window_rows": 2 if pooled else 1,
-            "window_columns": phases if pooled else 1,
+            "window_columns": (phases if config.phase_bits else 2) if pooled else 1,
+            "output_group_step": group_step,
             "passes": 1 if maximum else n(1, 2),
             "kernel_rows": n(1, 3),
             "kernel_columns": n(1, 3),
@@ -73,6 +79,7 @@ class RandomInstruction:
             "window_row_step": window_row_step,
             "window_row_stride": window_row_step * 24,
             "window_phase_step": 1 if pooled and phases > 1 else 0,
+            "window_group_step": n(1, 2) if pooled and not config.phase_bits else 0,
             "kernel_row_step": dilation,
             "kernel_row_stride": dilation * 24,
             "kernel_column_step": self.position(column_dilation, phases),
@@ -81,6 +88,7 @@ class RandomInstruction:
             "residual_aligned": n(0, 1),
             "residual_blocks": n(1, 2),
             "residual_first": self.position(n(0, 2), residual_phases),
+            "residual_group_step": group_step,
             "residual_output_block_stride": 100 * n(0, 1),
             "weight_address": n(0, 9),
             "parameter_address": n(0, 9),
@@ -106,7 +114,7 @@ def filled(config, seed):
     return pads
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=["wide", "narrow weights", "odd widths"])
+@pytest.mark.parametrize("config", CONFIGS, ids=["wide", "narrow weights", "odd widths", "one phase"])
 @pytest.mark.parametrize("seed", range(60))
 def test_equals_the_loop_nest(config, seed, monkeypatch):
     monkeypatch.setattr(emulated, "TAP_VALUES", 400)  # rows in several batches

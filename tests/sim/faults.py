@@ -128,9 +128,11 @@ HARMFUL = {
 
 @functools.cache
 def _paths(type_, config):
-    """(names from the outside to the inside, bits, signed) of all fields but the opcode."""
+    """(names from the outside to the inside, bits, signed) of all fields that have bits, but the opcode."""
     found = []
     for field in fields(type_):
+        if not isa.field_bits(field, config):
+            continue
         if "struct" in field.metadata:
             inner = _paths(field.metadata["struct"], config)
             found += [((field.name, *path), bits, signed) for path, bits, signed in inner]

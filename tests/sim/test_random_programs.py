@@ -13,6 +13,13 @@ from tests.sim.programs import compiled, memories, networks
 COMMON = {"port_bits": 32, "accumulator_bits": 40, "burst_beats": 16, "watchdog_cycles": 4000}
 CONFIGS = {
     "P=1": Config(pixels=1, lanes=4, activation_depth=1024, weight_depth=256, parameter_depth=16, **COMMON),
+    "P=1, one phase, no residuals": Config(
+        pixels=1, lanes=4, activation_depth=256, weight_depth=64, parameter_depth=8, phase_bits=0, residuals=False,
+        **COMMON,
+    ),
+    "P=1, one phase": Config(
+        pixels=1, lanes=4, activation_depth=512, weight_depth=256, parameter_depth=16, phase_bits=0, **COMMON
+    ),
     "P=3, two ports, tiny": Config(
         pixels=3, lanes=4, ports=2, activation_depth=128, weight_depth=64, parameter_depth=8, **COMMON
     ),

@@ -43,6 +43,8 @@ def append_linear(
     """
     config = lowering.config
     count = len(terms.weight)
+    if residual is not None and not config.residuals:
+        raise UserError(f"the machine has no residuals: layer {layers[0]} adds another map to its sums")
     scales = _scales(lowering, layers, terms, residual)
     residual_digits = None
     if residual is not None:

@@ -76,7 +76,7 @@ def fuse_pooling(stages, maps, output, config):
             output_shape=pool.output_shape,
             pool=pool.window.kernel,
         )
-        representable = combined.column_step < 1 << config.phase_bits and max(combined.pool) <= MAX_POOL
+        representable = combined.column_step <= config.most_column_step and max(combined.pool) <= MAX_POOL
         if representable and combined.cycles(config) <= before.cycles(config) + pool.cycles(config):
             stages[stages.index(before)] = combined
             stages.remove(pool)

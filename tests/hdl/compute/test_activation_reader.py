@@ -1,7 +1,10 @@
 """ActivationReader on a modelled scratchpad: addresses, masks and rotation of random steps."""
 
+import os
+
 import cocotb
 import numpy as np
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
@@ -14,7 +17,11 @@ from tests.hdl.nests import mask
 from tests.hdl.pipelines import from_port, to_port
 from tests.hdl.random_compute import RandomCompute
 
-CONFIG = Config(pixels=3, lanes=2, port_bits=32, activation_bits=16, activation_depth=100)
+CONFIGS = {
+    "P=3": Config(pixels=3, lanes=2, port_bits=32, activation_bits=16, activation_depth=100),
+    "one phase": Config(pixels=1, lanes=2, port_bits=32, activation_bits=16, activation_depth=100, phase_bits=0),
+}
+CONFIG = CONFIGS[os.environ.get("CONFIG", "P=3")]
 STEPS, MAPS = 200, 6
 MARKS = ("valid", "first", "shift", "last", "initial", "unsigned", "maximum")  # as in marks_layout
 ADDRESSES = ReadAddress.latency + 1  # to the addresses' range check, and to the weight's address
@@ -131,5 +138,6 @@ async def steps_get_their_words(dut):
     assert 0 < errors < MAPS * STEPS / 2
 
 
-def test_activation_reader(tmp_path):
-    run_bench(ActivationReader(CONFIG), __name__, tmp_path)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_activation_reader(name, tmp_path):
+    run_bench(ActivationReader(CONFIGS[name]), __name__, tmp_path, environment={"CONFIG": name})

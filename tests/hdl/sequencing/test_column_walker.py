@@ -1,5 +1,7 @@
 """ColumnWalker against arithmetic on plain column numbers."""
 
+import os
+
 import cocotb
 import numpy as np
 import pytest
@@ -10,7 +12,12 @@ from sim.bench import run_bench
 from tests.hdl.nests import advances
 from tests.hdl.pipelines import play
 
-CONFIG = Config(pixels=3, lanes=4, port_bits=32)
+CONFIGS = {
+    "P=3": Config(pixels=3, lanes=4, port_bits=32),
+    "P=1": Config(pixels=1, lanes=4, port_bits=32),
+    "one phase": Config(pixels=1, lanes=4, port_bits=32, phase_bits=0),
+}
+CONFIG = CONFIGS[os.environ.get("CONFIG", "P=3")]
 LEVELS, STEPPED, WALKS = 4, (0, 2, 3), 60
 
 
@@ -27,15 +34,16 @@ async def positions_follow_the_loops(dut):
     step_bits = CONFIG.phase_bits + CONFIG.bank_bits + CONFIG.extent_bits
     cycles, expected = [], []
     for _ in range(WALKS):
-        phases = int(rng.integers(1, 1 << CONFIG.phase_bits))
+        phases = int(rng.integers(1, max(2, 1 << CONFIG.phase_bits)))
         first, *steps = (int(n) for n in rng.integers((-20, 0, 0, 0), 20))
         before = {
-            "phases": phases,
             "first": position_word(first, phases, CONFIG.extent_bits),
             "steps": sum(
                 position_word(step, phases, CONFIG.extent_bits) << index * step_bits for index, step in enumerate(steps)
             ),
         }
+        if CONFIG.phase_bits:
+            before["phases"] = phases
         walked, indices = advances(rng, rng.integers(1, 4, LEVELS).tolist(), before)
         cycles += walked
         for now in indices:
@@ -47,8 +55,10 @@ async def positions_follow_the_loops(dut):
         assert word is None or outputs["position"] == word
 
 
-def test_column_walker(tmp_path):
-    run_bench(ColumnWalker(CONFIG, LEVELS, stepped=STEPPED), __name__, tmp_path)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_column_walker(name, tmp_path):
+    walker = ColumnWalker(CONFIGS[name], LEVELS, stepped=STEPPED)
+    run_bench(walker, __name__, tmp_path, environment={"CONFIG": name})
 
 
 def test_stepped_levels_exist_in_order():

@@ -1,9 +1,11 @@
 """ReadSequencer against the loop nest of isa.Compute, one random instruction behind the other."""
 
 import itertools
+import os
 
 import cocotb
 import numpy as np
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
@@ -14,7 +16,12 @@ from quantflow.config import Config
 from sim.bench import run_bench
 from tests.hdl.random_compute import DEPTHS, RandomCompute
 
-CONFIG = Config(pixels=3, lanes=2, port_bits=32, **DEPTHS)
+CONFIGS = {
+    "P=3": Config(pixels=3, lanes=2, port_bits=32, **DEPTHS),
+    "one phase": Config(pixels=1, lanes=2, port_bits=32, phase_bits=0, **DEPTHS),
+    "one phase, no residuals": Config(pixels=1, lanes=2, port_bits=32, phase_bits=0, residuals=False, **DEPTHS),
+}
+CONFIG = CONFIGS[os.environ.get("CONFIG", "P=3")]
 BOUNDARY, SWITCH, INSTRUCTIONS = 5, 8, 60
 
 
@@ -29,6 +36,7 @@ def operands(i):
     kernel = (i.passes, i.kernel_rows, i.kernel_columns, i.input_blocks)
     steps = i.residual_passes * i.residual_blocks + np.prod(kernel)
     maximum = i.operation == isa.Operation.MAXIMUM
+    group_columns, residual_columns = CONFIG.pixels * i.source.phases, CONFIG.pixels * i.residual.phases
     for group, (ob, oy, og, wy, wx) in enumerate(itertools.product(*map(range, loops))):
         number = 0
         for n, c in itertools.product(range(i.residual_passes), range(i.residual_blocks)):
@@ -42,7 +50,8 @@ def operands(i):
                 "maximum": False,
                 "residual": True,
                 "row_address": (address + oy * i.residual.row_stride + c * i.residual.block_stride) % words,
-                "column": column_of(i.residual_first, i.residual.phases) + og * CONFIG.pixels * i.residual.phases,
+                "column": column_of(i.residual_first, i.residual.phases)
+                + og * i.residual_group_step * residual_columns,
                 "columns_left": i.output_columns - og * CONFIG.pixels,
                 "weight_address": i.weight_address + ob * steps + number,
             }
@@ -50,7 +59,8 @@ def operands(i):
         for n, ky, kx, c in itertools.product(*map(range, kernel)):
             address = i.source.address + ob * i.output_block_stride + oy * i.output_row_stride
             address += wy * i.window_row_stride + ky * i.kernel_row_stride + c * i.source.block_stride
-            column = column_of(i.first, i.source.phases) + og * CONFIG.pixels * i.source.phases
+            column = column_of(i.first, i.source.phases) + kx * column_of(i.kernel_column_step, i.source.phases)
+            column += (og * i.output_group_step + wx * i.window_group_step) * group_columns
             last = number == steps - 1 and not i.partial
             further = n > 0 or (i.residual_passes and not i.residual_aligned)
             yield {
@@ -63,7 +73,7 @@ def operands(i):
                 "residual": False,
                 "row": i.first_row + oy * i.output_row_step + wy * i.window_row_step + ky * i.kernel_row_step,
                 "row_address": address % words,
-                "column": column + wx * i.window_phase_step + kx * column_of(i.kernel_column_step, i.source.phases),
+                "column": column + wx * i.window_phase_step,
             } | ({} if maximum else {"weight_address": i.weight_address + (n if i.uniform else ob * steps + number)})
             number += 1
 
@@ -108,7 +118,9 @@ async def steps_follow_the_loops(dut):
             await RisingEdge(dut.clk)
 
 
-def test_read_sequencer(tmp_path):
-    assert struct_layout(isa.Compute, CONFIG).size == isa.struct_bits(isa.Compute, CONFIG)
-    sequencer = ReadSequencer(CONFIG, boundary_cycles=BOUNDARY, switch_cycles=SWITCH)
-    run_bench(sequencer, __name__, tmp_path)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_read_sequencer(name, tmp_path):
+    config = CONFIGS[name]
+    assert struct_layout(isa.Compute, config).size == isa.struct_bits(isa.Compute, config)
+    sequencer = ReadSequencer(config, boundary_cycles=BOUNDARY, switch_cycles=SWITCH)
+    run_bench(sequencer, __name__, tmp_path, environment={"CONFIG": name})

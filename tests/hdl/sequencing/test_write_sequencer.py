@@ -1,9 +1,11 @@
 """WriteSequencer against the loop nest of isa.Compute: where each drain cycle's words belong."""
 
 import itertools
+import os
 
 import cocotb
 import numpy as np
+import pytest
 
 from hdl.sequencing.write_sequencer import WriteSequencer, result_layout
 from quantflow import isa
@@ -12,7 +14,11 @@ from sim.bench import run_bench
 from tests.hdl.pipelines import play
 from tests.hdl.random_compute import DEPTHS, RandomCompute
 
-CONFIG = Config(pixels=5, lanes=2, requantizers=2, port_bits=32, **DEPTHS)
+CONFIGS = {
+    "P=5, R=2": Config(pixels=5, lanes=2, requantizers=2, port_bits=32, **DEPTHS),
+    "one phase": Config(pixels=1, lanes=2, port_bits=32, phase_bits=0, residuals=False, **DEPTHS),
+}
+CONFIG = CONFIGS[os.environ.get("CONFIG", "P=5, R=2")]
 INSTRUCTIONS = 40
 
 
@@ -69,5 +75,6 @@ async def words_follow_the_loops(dut):
         assert seen(recorded, cycle, phases) == words
 
 
-def test_write_sequencer(tmp_path):
-    run_bench(WriteSequencer(CONFIG), __name__, tmp_path)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_write_sequencer(name, tmp_path):
+    run_bench(WriteSequencer(CONFIGS[name]), __name__, tmp_path, environment={"CONFIG": name})
