@@ -6,8 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.bus.axi import LITE_DATA_BITS, lite_signature
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
-from hdl.system.block_memory import host_signature
 from hdl.system.frames import MOST_WORDS, REGISTERS_BIT, REPLY, REQUEST, WORD_BITS, WORD_BYTES, Command, Status
+from hdl.system.host_access import host_signature
 
 REGISTER_WORDS = (1 << CONTROL_ADDRESS_BITS) // WORD_BYTES
 
@@ -101,7 +101,8 @@ class RequestServer(wiring.Component):
             m.next = "REPLY"
         with m.Elif(self.write_words.valid):
             with m.If(~in_registers):
-                m.d.comb += [self.memory.enable.eq(1), self.memory.write.eq(1), self.write_words.ready.eq(1)]
+                m.d.comb += [self.memory.enable.eq(1), self.memory.write.eq(1)]
+                m.d.comb += self.write_words.ready.eq(self.memory.ready)
             with m.Else():
                 m.d.comb += [self.registers.awvalid.eq(1), self.registers.wvalid.eq(1)]
                 with m.If(self.registers.awready):
@@ -111,7 +112,8 @@ class RequestServer(wiring.Component):
     def _read(self, m, in_registers):
         with m.If(~in_registers):
             m.d.comb += self.memory.enable.eq(1)
-            m.next = "READ"
+            with m.If(self.memory.ready):
+                m.next = "READ"
         with m.Else():
             m.d.comb += self.registers.arvalid.eq(1)
             with m.If(self.registers.arready):

@@ -6,10 +6,10 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import lite_signature
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
-from hdl.system.block_memory import host_signature
 from hdl.system.frame_receiver import FrameReceiver
 from hdl.system.frame_sender import FrameSender
 from hdl.system.frames import CRC
+from hdl.system.host_access import host_signature
 from hdl.system.request_server import RequestServer
 from hdl.system.uart import BIT_CYCLES_BITS, Receiver, Transmitter
 
