@@ -2,6 +2,7 @@
 
 import pytest
 
+import boards
 from boards.synthesis import cell_counts
 from hdl.system.single_port_memory import BANK_WORDS, SinglePortMemory
 from hdl.system.storage import SOURCES
@@ -16,6 +17,10 @@ def test_ice40_takes_its_large_ram():
     source = to_verilog(memory, "memory") + "".join(path.read_text() for path in SOURCES)
     cells = cell_counts(source, "synth_ice40 -spram", "memory")
     assert cells["SB_SPRAM256KA"] == 4 and "SB_RAM40_4K" not in cells
+
+
+def test_the_board_knows_its_latency():
+    assert boards.find("icebreaker").memory.latency == SinglePortMemory.latency
 
 
 def test_contents_are_refused():
