@@ -51,20 +51,8 @@ class LoadUnit(wiring.Component):
         connect(m, requester.requests, flipped(self.requests))
         connect(m, flipped(self.beats), sink.beats)
         connect(m, sink.activation_write, flipped(self.activation_write))
-        waiting = []
-        for name in ("receipts", "places"):
-            source, receiver = getattr(requester, name), getattr(sink, name)
-            width = source.payload.shape().size
-            m.submodules[name] = queue = SyncFIFO(width=width, depth=self.config.outstanding_bursts)
-            m.d.comb += [
-                queue.w_data.eq(source.payload),
-                queue.w_en.eq(source.valid),
-                source.ready.eq(queue.w_rdy),
-                receiver.payload.eq(queue.r_data),
-                receiver.valid.eq(queue.r_rdy),
-                queue.r_en.eq(receiver.ready),
-            ]
-            waiting.append(queue.r_rdy)
+        names = "receipts", "places"
+        waiting = [self._hand_on(m, name, getattr(requester, name), getattr(sink, name)) for name in names]
         m.d.comb += [
             requester.bases.eq(self.bases),
             self.weight_write.eq(sink.weight_write),
@@ -75,3 +63,20 @@ class LoadUnit(wiring.Component):
             self.error_address_weight.eq(sink.error_address_weight),
         ]
         return m
+
+    def _hand_on(self, m, name, source, receiver):
+        """A queue of as many loads as bursts may be under way; returns whether any waits there."""
+        depth = self.config.outstanding_bursts
+        if depth == 1:  # the requester's own register is enough
+            connect(m, source, receiver)
+            return 0
+        m.submodules[name] = queue = SyncFIFO(width=source.payload.shape().size, depth=depth)
+        m.d.comb += [
+            queue.w_data.eq(source.payload),
+            queue.w_en.eq(source.valid),
+            source.ready.eq(queue.w_rdy),
+            receiver.payload.eq(queue.r_data),
+            receiver.valid.eq(queue.r_rdy),
+            queue.r_en.eq(receiver.ready),
+        ]
+        return queue.r_rdy
