@@ -16,9 +16,10 @@ BANK_WORDS = 16384  # of iCE40's large RAM
 class SinglePortMemory(wiring.Component):
     """iCE40's large RAM as an AXI4 slave for the machine, with a side door for the host: one access a cycle.
 
-    The host goes first, then the machine's writes, then its reads. A beat that was read stays at the RAM's output,
-    which no write changes, until the machine takes it; so long no other read is made, and the host waits. Small, for
-    a slow clock: nothing on the way to the RAM or back passes a register. Otherwise as BlockMemory.
+    The host goes first, then the machine's writes, then its reads. A beat that was read stays at the RAM's output until
+    the machine takes it; so long there is no other access, and host and writes wait. The machine takes what it asked
+    for without waiting for its writes. Small, for a slow clock: nothing on the way to the RAM or back passes a
+    register. Otherwise as BlockMemory.
 
     `memory_bytes` are rounded up to a beat. Raises ValueError for a configuration with more than one memory port.
 
@@ -59,7 +60,7 @@ class SinglePortMemory(wiring.Component):
         m.d.comb += [
             host.ready.eq(~waits),
             host_turn.eq(host.enable & host.ready),
-            writes.hold.eq(host_turn),
+            writes.hold.eq(host_turn | waits),
             enables.eq(Mux(host_turn & host.write, 1 << column, writes.enables)),
             *address_of(axi, reads.bursts),
             reads.beats.ready.eq(~waits & ~host_turn & ~enables.any()),

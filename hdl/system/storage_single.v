@@ -1,4 +1,5 @@
-// iCE40's large RAM: one address for reads and writes, no contents at power-up. What was read stays until the next read.
+// iCE40's large RAM: one address for reads and writes, no contents at power-up. What was read stays until the next
+// access; behind a write the part's output is undefined.
 module storage_single #(
     parameter WORDS = 16384,
     parameter ADDRESS_BITS = 14,
