@@ -3,6 +3,7 @@
 from boards.board import Board, OnChip
 from boards.part import ICE40UP5K
 from quantflow.config import Config
+from quantflow.cycles import MemoryTiming
 
 BOARD = Board(
     name="icebreaker",
@@ -27,6 +28,7 @@ BOARD = Board(
         counters=False,
         profile_depth=0,
     ),
+    given_memory=MemoryTiming(latency=2),  # of hdl.system's SinglePortMemory
     # Pins as in amaranth-boards' `icebreaker`: the 12 MHz oscillator, the FTDI chip, the user's button, both LEDs.
     system=OnChip(
         oscillator_mhz=12,

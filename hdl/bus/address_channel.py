@@ -12,8 +12,8 @@ class AddressChannel(wiring.Component):
 
         address = base + burst.address;  length = burst.length
 
-    An address once offered stays until taken. One more burst may wait behind it, so that `bursts.ready`
-    comes from a register, whatever the memory does.
+    An address once offered stays until taken. Where several bursts may be under way, one more may wait behind it, so
+    that `bursts.ready` comes from a register, whatever the memory does.
 
     Ports: bursts In(stream of burst_layout); base In, a multiple of 4 KB; offers Out(stream of
     {address, length}).
@@ -33,13 +33,29 @@ class AddressChannel(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bursts, offers = self.bursts, self.offers
-        given, spare = Signal(offers.payload.shape()), Signal(offers.payload.shape())
-        waiting = Signal()
+        given = Signal(offers.payload.shape())
         m.d.comb += [
             given.address.eq(bus_address(self.base, bursts.payload.address)),
             given.length.eq(bursts.payload.length),
-            bursts.ready.eq(~waiting),
         ]
+        if self.config.outstanding_bursts == 1:
+            self._offer(m, given)
+        else:
+            self._offer_with_spare(m, given)
+        return m
+
+    def _offer(self, m, given):
+        bursts, offers = self.bursts, self.offers
+        m.d.comb += bursts.ready.eq(~offers.valid)
+        with m.If(~offers.valid):
+            m.d.sync += [offers.valid.eq(bursts.valid), offers.payload.eq(given)]
+        with m.Elif(offers.ready):
+            m.d.sync += offers.valid.eq(0)
+
+    def _offer_with_spare(self, m, given):
+        bursts, offers = self.bursts, self.offers
+        spare, waiting = Signal.like(given, name="spare"), Signal()
+        m.d.comb += bursts.ready.eq(~waiting)
         with m.If(~offers.valid | offers.ready):
             m.d.sync += [
                 offers.valid.eq(bursts.valid | waiting),
@@ -48,4 +64,3 @@ class AddressChannel(wiring.Component):
             ]
         with m.Elif(bursts.valid & ~waiting):
             m.d.sync += [spare.eq(given), waiting.eq(1)]
-        return m

@@ -2,11 +2,11 @@
 
 from amaranth import Module, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.address_channel import AddressChannel
 from hdl.bus.axi import ERROR_BIT, address_constants, burst_layout, read_signature
+from hdl.bus.beat_queue import beat_queue
 
 
 def read_beat(config):
@@ -42,8 +42,9 @@ class ReadPort(wiring.Component):
         m.submodules.addresses = addresses = AddressChannel(self.config)
         connect(m, flipped(self.bursts), addresses.bursts)
         width = self.beats.payload.shape().size
-        m.submodules.queue = queue = SyncFIFO(width=width, depth=self.config.waiting_beats)
-        arriving = self.beats.payload.shape()(queue.w_data)
+        m.submodules.queue = queue = beat_queue(width, self.config.waiting_beats)
+        connect(m, queue.r_stream, flipped(self.beats))
+        arriving = self.beats.payload.shape()(queue.w_stream.payload)
         m.d.comb += [
             *address_constants(axi, "ar", self.config),
             addresses.base.eq(self.base),
@@ -54,10 +55,7 @@ class ReadPort(wiring.Component):
             arriving.data.eq(axi.rdata),
             arriving.last.eq(axi.rlast),
             arriving.error.eq(axi.rresp[ERROR_BIT]),
-            queue.w_en.eq(axi.rvalid),
-            axi.rready.eq(queue.w_rdy),
-            self.beats.payload.eq(queue.r_data),
-            self.beats.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.beats.ready),
+            queue.w_stream.valid.eq(axi.rvalid),
+            axi.rready.eq(queue.w_stream.ready),
         ]
         return m

@@ -2,11 +2,11 @@
 
 from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.address_channel import AddressChannel
 from hdl.bus.axi import ERROR_BIT, address_constants, burst_layout, write_signature
+from hdl.bus.beat_queue import beat_queue
 
 
 def write_beat(config):
@@ -70,15 +70,13 @@ class WritePort(wiring.Component):
 
     def _fill(self, m):
         axi, shape = self.axi, self.beats.payload.shape()
-        m.submodules.queue = queue = SyncFIFO(width=shape.size, depth=self.config.waiting_beats)
-        leaving = shape(queue.r_data)
+        m.submodules.queue = queue = beat_queue(shape.size, self.config.waiting_beats)
+        connect(m, flipped(self.beats), queue.w_stream)
+        leaving = shape(queue.r_stream.payload)
         m.d.comb += [
-            queue.w_data.eq(self.beats.payload),
-            queue.w_en.eq(self.beats.valid),
-            self.beats.ready.eq(queue.w_rdy),
             axi.wdata.eq(leaving.data),
             axi.wstrb.eq(leaving.enabled.replicate(len(axi.wstrb))),
             axi.wlast.eq(leaving.last),
-            axi.wvalid.eq(queue.r_rdy),
-            queue.r_en.eq(axi.wready),
+            axi.wvalid.eq(queue.r_stream.valid),
+            queue.r_stream.ready.eq(axi.wready),
         ]

@@ -76,7 +76,7 @@ class FrameReceiver(wiring.Component):
             with m.State("BODY"):
                 with m.If(self.received):
                     m.d.sync += left.eq(left - 1)
-                with m.If(left == 0):
+                with m.If((left == 0) & crc.ready):
                     m.d.comb += rewind.eq(1)
                     m.next = "DROP"
                     with m.If(crc.match_detected):

@@ -1,10 +1,10 @@
 """Replies to bytes of the serial line."""
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Array, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.system.frames import REPLY, REPLY_START, WORD_BITS, WORD_BYTES, crc_signature
+from hdl.system.frames import BYTE_BITS, REPLY, REPLY_START, WORD_BITS, WORD_BYTES, crc_signature
 
 
 class FrameSender(wiring.Component):
@@ -26,45 +26,47 @@ class FrameSender(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        crc = self.crc
-        word, bytes_left = Signal(WORD_BITS), Signal(range(WORD_BYTES + 1))
-        words_left = Signal.like(self.replies.payload.count)
-        counted = Signal()  # the next byte is one of those over which the CRC is taken
+        crc, reply, words = self.crc, self.replies.payload, self.words
+        word, words_left = Signal(WORD_BITS), Signal.like(reply.count)
+        left = Signal(range(WORD_BYTES), init=WORD_BYTES - 1)  # of four bytes, those behind the next one
+        offered, given = Signal(), Signal()
+        last = given & (left == 0)
+        head = Array((reply.count, reply.status, reply.sequence, REPLY_START))
         m.d.comb += [
-            self.bytes.valid.eq(bytes_left != 0),
-            self.bytes.payload.eq(word[:8]),
-            crc.data.eq(word[:8]),
-            crc.valid.eq(self.bytes.valid & self.bytes.ready & counted),
+            self.bytes.payload.eq(word[:BYTE_BITS]),
+            self.bytes.valid.eq(offered & crc.ready),
+            given.eq(self.bytes.valid & self.bytes.ready),
+            crc.data.eq(self.bytes.payload),
+            crc.valid.eq(given),
         ]
+        with m.If(given):
+            m.d.sync += left.eq(left - 1)
         with m.FSM():
             with m.State("REPLY"):
-                m.d.comb += crc.start.eq(1)
-                m.d.sync += counted.eq(0)
-                with m.If(self.replies.valid):
-                    m.d.sync += [
-                        word.eq(Cat(Const(REPLY_START, 8), self.replies.payload)),
-                        bytes_left.eq(WORD_BYTES),
-                        words_left.eq(self.replies.payload.count),
-                    ]
-                    m.next = "WORDS"
-            with m.State("WORDS"):
-                with m.If(self.bytes.valid & self.bytes.ready):
-                    m.d.sync += counted.eq(1)
-                with m.Elif((bytes_left == 0) & (words_left != 0)):
-                    m.d.comb += self.words.ready.eq(1)
-                    with m.If(self.words.valid):
-                        m.d.sync += [
-                            word.eq(self.words.payload),
-                            bytes_left.eq(WORD_BYTES),
-                            words_left.eq(words_left - 1),
-                        ]
-                with m.Elif(bytes_left == 0):
-                    m.d.sync += [word.eq(crc.crc), bytes_left.eq(WORD_BYTES), counted.eq(0)]
+                m.d.comb += [self.bytes.payload.eq(head[left]), offered.eq(self.replies.valid)]
+                m.d.comb += crc.start.eq(left == WORD_BYTES - 1)  # the first byte does not count
+                m.d.sync += words_left.eq(reply.count)
+                with m.If(last):
+                    m.next = "NEXT"
+            with m.State("NEXT"):
+                m.d.comb += words.ready.eq(words_left != 0)
+                with m.If(words_left == 0):
                     m.next = "CRC"
+                with m.Elif(words.valid):
+                    m.next = "WORD"
+            with m.State("WORD"):
+                m.d.comb += offered.eq(1)
+                with m.If(last):
+                    m.d.sync += words_left.eq(words_left - 1)
+                    m.next = "NEXT"
             with m.State("CRC"):
-                with m.If(bytes_left == 0):
+                # The complement of a CRC's byte, taken as data, brings the next one.
+                m.d.comb += [self.bytes.payload.eq(crc.byte), crc.data.eq(~crc.byte), offered.eq(1)]
+                with m.If(last):
                     m.d.comb += self.replies.ready.eq(1)
                     m.next = "REPLY"
-        with m.If(self.bytes.valid & self.bytes.ready):
-            m.d.sync += [word.eq(word >> 8), bytes_left.eq(bytes_left - 1)]
+        with m.If(words.ready):
+            m.d.sync += word.eq(words.payload)
+        with m.Elif(given):
+            m.d.sync += word.eq(word >> BYTE_BITS)
         return m

@@ -1,17 +1,16 @@
 """The serial link's frames as both directions know them: see docs/serial_link.md."""
 
 from amaranth.lib import data, enum
-from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.wiring import In, Out, Signature
 
 WORD_BYTES = 4
-WORD_BITS = 8 * WORD_BYTES
+BYTE_BITS = 8
+WORD_BITS = BYTE_BITS * WORD_BYTES
 REQUEST_START, REPLY_START = 0x51, 0xA1
 MOST_WORDS = 64
 COUNT_BITS = 8
 SILENCE_BITS = 32 * 10  # bit times of silence after which a frame may begin again
 REGISTERS_BIT = 31  # of an address: registers instead of memory
-CRC = CRC32_ETHERNET(data_width=8)
 
 
 class Command(enum.Enum, shape=8):
@@ -34,11 +33,12 @@ REPLY = data.StructLayout({"sequence": 8, "status": 8, "count": COUNT_BITS})
 
 
 def crc_signature():
-    """A use of the one CRC, which both directions never need at once: see amaranth.lib.crc.Processor."""
+    """A use of the one CRC, which both directions never need at once: see SerialCrc."""
     return Signature({
         "start": Out(1),
-        "data": Out(8),
+        "data": Out(BYTE_BITS),
         "valid": Out(1),
-        "crc": In(WORD_BITS),
+        "ready": In(1),
+        "byte": In(BYTE_BITS),
         "match_detected": In(1),
     })

@@ -3,11 +3,12 @@
 from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from hdl.bus.axi import LITE_DATA_BITS, lite_signature
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
-from hdl.system.block_memory import host_signature
 from hdl.system.frames import MOST_WORDS, REGISTERS_BIT, REPLY, REQUEST, WORD_BITS, WORD_BYTES, Command, Status
+from hdl.system.host_access import host_signature
 
 REGISTER_WORDS = (1 << CONTROL_ADDRESS_BITS) // WORD_BYTES
 
@@ -18,7 +19,8 @@ class RequestServer(wiring.Component):
         refused   no such command, no or too many words, an address that is no multiple of 4 or leads outside
         repeated  a write with the sequence number of the last request, if that was a write that was done
 
-    Nothing is done for a refused or a repeated request.
+    Nothing is done for a refused or a repeated request. A word is read once `read_words` is ready for it, and has to be
+    taken in the cycle in which it comes.
 
     Registers are those of the accelerator, whose AXI4-Lite slave takes a write's address and data in one cycle and
     answers OKAY to everything.
@@ -29,6 +31,7 @@ class RequestServer(wiring.Component):
 
     def __init__(self, memory_words):
         self.memory_words = memory_words
+        self.address_bits = ceil_log2(max(memory_words, REGISTER_WORDS))
         super().__init__({
             "requests": In(stream.Signature(REQUEST)),
             "write_words": In(stream.Signature(WORD_BITS)),
@@ -41,7 +44,7 @@ class RequestServer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         request, reply = self.requests.payload, self.replies.payload
-        address, words_left = Signal(range(max(self.memory_words, REGISTER_WORDS) + 1)), Signal(range(MOST_WORDS + 1))
+        address, words_left = Signal(self.address_bits), Signal(range(MOST_WORDS + 1))
         refused, repeated, last, last_known = Signal(), Signal(), Signal(8), Signal()
         in_registers, writes = request.address[REGISTERS_BIT], request.command == Command.WRITE
         m.d.comb += [
@@ -75,25 +78,24 @@ class RequestServer(wiring.Component):
                 with m.If(self.replies.ready):
                     m.d.comb += self.requests.ready.eq(1)
                     m.next = "WAIT"
-                with m.Elif((words_left != 0) & ~self.read_words.valid):
+                with m.Elif((words_left != 0) & self.read_words.ready):
                     self._read(m, in_registers)
             with m.State("READ"):
-                with m.If(Mux(in_registers, self.registers.rvalid, self.memory.read_valid)):
-                    m.d.sync += self.read_words.payload.eq(
-                        Mux(in_registers, self.registers.rdata, self.memory.read_data)
-                    )
-                    m.d.sync += self.read_words.valid.eq(1)
+                m.d.comb += self.read_words.valid.eq(Mux(in_registers, self.registers.rvalid, self.memory.read_valid))
+                with m.If(self.read_words.valid):
                     m.next = "REPLY"
         m.d.comb += self.replies.valid.eq(fsm.ongoing("REPLY") | fsm.ongoing("READ"))
         self._step(m, address, words_left)
-        self._constants(m, address)
+        self._connect(m, address, in_registers)
         return m
 
     def _refused(self, request):
         known = (request.command == Command.READ) | (request.command == Command.WRITE)
         counted = (request.count != 0) & (request.count <= MOST_WORDS)
-        end = request.address[2:REGISTERS_BIT] + request.count
-        inside = end <= Mux(request.address[REGISTERS_BIT], REGISTER_WORDS, self.memory_words)
+        first = request.address[2:REGISTERS_BIT]
+        near, far = first[: self.address_bits], first[self.address_bits :]
+        end = near + request.count
+        inside = ~far.any() & (end <= Mux(request.address[REGISTERS_BIT], REGISTER_WORDS, self.memory_words))
         return ~(known & counted & inside) | request.address[:2].any()
 
     def _write(self, m, in_registers, words_left):
@@ -101,7 +103,8 @@ class RequestServer(wiring.Component):
             m.next = "REPLY"
         with m.Elif(self.write_words.valid):
             with m.If(~in_registers):
-                m.d.comb += [self.memory.enable.eq(1), self.memory.write.eq(1), self.write_words.ready.eq(1)]
+                m.d.comb += [self.memory.enable.eq(1), self.memory.write.eq(1)]
+                m.d.comb += self.write_words.ready.eq(self.memory.ready)
             with m.Else():
                 m.d.comb += [self.registers.awvalid.eq(1), self.registers.wvalid.eq(1)]
                 with m.If(self.registers.awready):
@@ -111,7 +114,8 @@ class RequestServer(wiring.Component):
     def _read(self, m, in_registers):
         with m.If(~in_registers):
             m.d.comb += self.memory.enable.eq(1)
-            m.next = "READ"
+            with m.If(self.memory.ready):
+                m.next = "READ"
         with m.Else():
             m.d.comb += self.registers.arvalid.eq(1)
             with m.If(self.registers.arready):
@@ -119,15 +123,13 @@ class RequestServer(wiring.Component):
 
     def _step(self, m, address, words_left):
         """On to the next word."""
-        given = self.read_words.valid & self.read_words.ready
-        with m.If(given):
-            m.d.sync += self.read_words.valid.eq(0)
-        with m.If(given | (self.write_words.valid & self.write_words.ready)):
+        with m.If(self.read_words.valid | (self.write_words.valid & self.write_words.ready)):
             m.d.sync += [address.eq(address + 1), words_left.eq(words_left - 1)]
 
-    def _constants(self, m, address):
+    def _connect(self, m, address, in_registers):
         memory, registers = self.memory, self.registers
         m.d.comb += [
+            self.read_words.payload.eq(Mux(in_registers, registers.rdata, memory.read_data)),
             memory.address.eq(address),
             memory.write_data.eq(self.write_words.payload),
             registers.awaddr.eq(address << 2),

@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import lite_signature
 from hdl.control.register_file import CONTROL_ADDRESS_BITS
-from hdl.system.block_memory import host_signature
 from hdl.system.frame_receiver import FrameReceiver
 from hdl.system.frame_sender import FrameSender
-from hdl.system.frames import CRC
+from hdl.system.host_access import host_signature
 from hdl.system.request_server import RequestServer
+from hdl.system.serial_crc import SerialCrc
 from hdl.system.uart import BIT_CYCLES_BITS, Receiver, Transmitter
 
 
@@ -49,12 +49,15 @@ class SerialLink(wiring.Component):
             transmitter.bit_cycles.eq(self.bit_cycles),
             self.tx.eq(transmitter.line),
         ]
-        m.submodules.crc = crc = CRC.create()
+        m.submodules.crc = crc = SerialCrc()
         replying = frames.requests.valid
         for name in ("start", "data", "valid"):
             of_sender, of_receiver = getattr(sender.crc, name), getattr(frames.crc, name)
-            m.d.comb += getattr(crc, name).eq(Mux(replying, of_sender, of_receiver))
-        m.d.comb += [sender.crc.crc.eq(crc.crc), frames.crc.match_detected.eq(crc.match_detected)]
+            m.d.comb += getattr(crc.user, name).eq(Mux(replying, of_sender, of_receiver))
+        for user in (sender.crc, frames.crc):
+            m.d.comb += [
+                getattr(user, name).eq(getattr(crc.user, name)) for name in ("ready", "byte", "match_detected")
+            ]
         connect(m, frames.requests, server.requests)
         connect(m, frames.words, server.write_words)
         connect(m, server.replies, sender.replies)

@@ -9,18 +9,17 @@ from amaranth.utils import ceil_log2, exact_log2
 
 COLUMN_BITS = 32  # each with its own write enable: what a host writes at once
 LEAST_WORDS = 512  # of a bank: one block RAM of 16 Kbit for each column
-LARGE_WORDS = 16384  # of a bank of iCE40's large RAM
 SOURCES = tuple(Path(__file__).with_name(name) for name in ("storage_bank.v", "storage_single.v"))
 
 
-def bank_sizes(words, least=LEAST_WORDS):
-    """Words of each bank, falling powers of two, that together are `words` rounded up to a multiple of `least`.
+def bank_sizes(words):
+    """Words of each bank, falling powers of two, that together are `words` rounded up to a multiple of LEAST_WORDS.
 
     A bank that is as deep as a power of two takes exactly the block RAMs that its bits need, few bits wide and all
     of its depth deep, so that the only multiplexer is that of the banks.
     """
-    units = -(-words // least)
-    return [least << bit for bit in reversed(range(units.bit_length())) if units >> bit & 1]
+    units = -(-words // LEAST_WORDS)
+    return [LEAST_WORDS << bit for bit in reversed(range(units.bit_length())) if units >> bit & 1]
 
 
 def write_port(address_bits, width):
@@ -33,9 +32,9 @@ class Storage(wiring.Component):
 
         read_data = words[read_address], `latency` cycles later;  words[write.address] = write.data, column by column
 
-    A read in the cycle of a write to the same word gives either of the two, a later read the new one. With
-    `single_port`, of iCE40's large RAM, nothing is read in a cycle that writes. Addresses beyond `words` must not be
-    used. Large banks lie all over an FPGA: there are registers on the way to them and on the way back.
+    A read in the cycle of a write to the same word gives either of the two, a later read the new one. Addresses beyond
+    `words` must not be used. Large banks lie all over an FPGA: there are registers on the way to them and on the way
+    back.
 
     `files` name the contents at power-up of each bank of `bank_sizes`, for $readmemh; there are none where it is empty.
 
@@ -44,10 +43,10 @@ class Storage(wiring.Component):
 
     latency = 3  # cycles from an address to its data: to the banks, in them, and back
 
-    def __init__(self, words, width, *, files=(), single_port=False):
-        self.width, self.single_port = width, single_port
-        self.sizes = bank_sizes(words, LARGE_WORDS if single_port else LEAST_WORDS)
-        if files and (single_port or len(files) != len(self.sizes)):
+    def __init__(self, words, width, *, files=()):
+        self.width = width
+        self.sizes = bank_sizes(words)
+        if files and len(files) != len(self.sizes):
             raise ValueError(f"contents are one file for each of {len(self.sizes)} block RAM banks, not {len(files)}")
         self.files = files
         self.address_bits = ceil_log2(sum(self.sizes))
@@ -80,22 +79,16 @@ class Storage(wiring.Component):
         inside, columns = exact_log2(size), self.width // COLUMN_BITS
         enables = Signal(columns, name=f"enables_{number}")
         m.d.comb += enables.eq(Mux(write.address[inside:] == first >> inside, write.enables, 0))
-        ports = {
-            "i_clk": ClockSignal(),
-            "o_read_data": read_data,
-            "i_write_data": write.data,
-            "i_write_enable": enables,
-            "p_WORDS": size,
-            "p_ADDRESS_BITS": inside,
-            "p_COLUMNS": columns,
-        }
-        if self.single_port:
-            address = Mux(write.enables.any(), write.address, read_address)
-            return Instance("storage_single", i_address=address[:inside], **ports)
         return Instance(
             "storage_bank",
-            i_read_address=read_address[:inside],
-            i_write_address=write.address[:inside],
+            p_WORDS=size,
+            p_ADDRESS_BITS=inside,
+            p_COLUMNS=columns,
             p_FILE=self.files[number] if self.files else "",
-            **ports,
+            i_clk=ClockSignal(),
+            i_read_address=read_address[:inside],
+            o_read_data=read_data,
+            i_write_address=write.address[:inside],
+            i_write_data=write.data,
+            i_write_enable=enables,
         )

@@ -1,4 +1,5 @@
-// iCE40's large RAM: one address for reads and writes, no contents at power-up. While it writes, `read_data` stays.
+// iCE40's large RAM: one address for reads and writes, no contents at power-up. What was read stays until the next
+// access; behind a write the part's output is undefined.
 module storage_single #(
     parameter WORDS = 16384,
     parameter ADDRESS_BITS = 14,
@@ -6,6 +7,7 @@ module storage_single #(
 ) (
     input wire clk,
     input wire [ADDRESS_BITS-1:0] address,
+    input wire read_enable,  // in cycles that do not write
     output reg [32*COLUMNS-1:0] read_data,
     input wire [32*COLUMNS-1:0] write_data,
     input wire [COLUMNS-1:0] write_enable
@@ -16,7 +18,7 @@ module storage_single #(
             (* ram_style = "huge" *) reg [31:0] words[0:WORDS-1];
             always @(posedge clk)
                 if (write_enable[column]) words[address] <= write_data[32*column+:32];
-                else read_data[32*column+:32] <= words[address];
+                else if (read_enable) read_data[32*column+:32] <= words[address];
         end
     endgenerate
 endmodule

@@ -8,6 +8,7 @@ from hdl.accelerator import AXI_PORTS, TOP, accelerator_ports
 from hdl.bus.axi import named_ports
 from hdl.system.block_memory import BlockMemory
 from hdl.system.serial_link import SerialLink
+from hdl.system.single_port_memory import SinglePortMemory
 from hdl.system.storage import SOURCES
 from hdl.system.uart import BIT_CYCLES_BITS
 from hdl.verilog import to_verilog
@@ -18,7 +19,8 @@ SYSTEM = "system"
 class System(wiring.Component):
     """The accelerator (module `accelerator`, whose Verilog stands elsewhere), its memory, the host's serial link.
 
-    Parameters as of BlockMemory.
+    Parameters as of BlockMemory; with `single_port` the memory is a SinglePortMemory. Raises ValueError for `files`
+    of that one.
 
     Ports: rx In(1), synchronous to the clock, tx Out(1): the serial line; bit_cycles In(16), clock cycles of one of
     its bits; busy, failed Out(1): bits of the STATUS register.
@@ -26,7 +28,12 @@ class System(wiring.Component):
 
     def __init__(self, config, memory_bytes, *, files=(), single_port=False):
         self.config = config
-        self.memory = BlockMemory(config, memory_bytes, files=files, single_port=single_port)
+        if files and single_port:
+            raise ValueError("a memory with a single port has no contents at power-up")
+        if single_port:
+            self.memory = SinglePortMemory(config, memory_bytes)
+        else:
+            self.memory = BlockMemory(config, memory_bytes, files=files)
         super().__init__({
             "rx": In(1),
             "tx": Out(1, init=1),

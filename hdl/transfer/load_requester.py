@@ -1,11 +1,12 @@
 """The request side of loads: from instructions to memory requests, and to what the sink has to know."""
 
-from amaranth import Array, Cat, Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.bus.axi import request_layout
 from hdl.layouts import struct_layout
+from hdl.sequencing.address_arithmetic import select
 from hdl.transfer.load_receiver import receipt_layout
 from hdl.transfer.load_sink import place_layout
 from hdl.transfer.weight_unpacker import weight_width_codes
@@ -44,8 +45,9 @@ class LoadRequester(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         load = self.instructions.payload
+        base = select((self.bases[region], load.region == region) for region in Region)
         outputs = {
-            self.requests: {"address": Array(self.bases)[load.region] + load.memory_address, "beats": load.beats},
+            self.requests: {"address": base + load.memory_address, "beats": load.beats},
             self.receipts: {name: load[name] for name in ("target", "width", "beats")},
             self.places: {name: load[name] for name in ("target", "word_address")},
         }

@@ -51,13 +51,8 @@ class LoadUnit(wiring.Component):
         connect(m, requester.requests, flipped(self.requests))
         connect(m, flipped(self.beats), sink.beats)
         connect(m, sink.activation_write, flipped(self.activation_write))
-        waiting = []
-        for name in ("receipts", "places"):
-            source, receiver = getattr(requester, name), getattr(sink, name)
-            if self.config.overlap:
-                waiting.append(self._queue(m, name, source, receiver))
-            else:
-                connect(m, source, receiver)
+        names = "receipts", "places"
+        waiting = [self._hand_on(m, name, getattr(requester, name), getattr(sink, name)) for name in names]
         m.d.comb += [
             requester.bases.eq(self.bases),
             self.weight_write.eq(sink.weight_write),
@@ -69,10 +64,13 @@ class LoadUnit(wiring.Component):
         ]
         return m
 
-    def _queue(self, m, name, source, receiver):
-        """A queue between two streams, as deep as loads may run ahead; returns whether something is in it."""
-        width = source.payload.shape().size
-        m.submodules[name] = queue = SyncFIFO(width=width, depth=self.config.outstanding_bursts)
+    def _hand_on(self, m, name, source, receiver):
+        """A queue of as many loads as bursts may be under way; returns whether any waits there."""
+        depth = self.config.outstanding_bursts if self.config.overlap else 1
+        if depth == 1:  # the requester's own register is enough
+            connect(m, source, receiver)
+            return 0
+        m.submodules[name] = queue = SyncFIFO(width=source.payload.shape().size, depth=depth)
         m.d.comb += [
             queue.w_data.eq(source.payload),
             queue.w_en.eq(source.valid),

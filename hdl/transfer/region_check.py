@@ -1,11 +1,12 @@
 """Loads and stores stay inside the regions that the host allows."""
 
-from amaranth import Array, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hdl.bus.axi import request_layout
+from hdl.sequencing.address_arithmetic import select
 from quantflow.isa import WRITABLE, Region
 
 
@@ -44,11 +45,13 @@ class RegionCheck(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         bits = max(self.config.region_size_bits, len(self.beats) + exact_log2(self.config.beat_bytes)) + 2
+        # A region that is only read has no bytes for a store.
+        allowed = {region: (self.region == region) & ~(self.store & (region not in WRITABLE)) for region in Region}
         offset, length, size = Signal(bits), Signal(bits), Signal(bits)
         m.d.comb += [
             offset.eq(self.memory_address),
             length.eq(self.beats << exact_log2(self.config.beat_bytes)),
-            size.eq(Array(self.sizes)[self.region]),
+            size.eq(select((self.sizes[region], condition) for region, condition in allowed.items())),
             self.passed.payload.eq(self.requests.payload),
             self.passed.valid.eq(self.requests.valid & ~self.error),
             self.requests.ready.eq(self.passed.ready & ~self.error),
@@ -60,7 +63,6 @@ class RegionCheck(wiring.Component):
             carries.eq(((offset & length) | ((offset | length) & ~size)) << 1),
             excess.eq(sums + carries),
         ]
-        allowed = ~self.store | self.region.matches(*(int(region) for region in WRITABLE))
-        with m.If(self.take & ~(excess[-1] & allowed)):
+        with m.If(self.take & ~excess[-1]):
             m.d.sync += self.error.eq(1)
         return m

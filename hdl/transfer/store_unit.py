@@ -1,15 +1,16 @@
 """The store unit: activation scratchpad to memory."""
 
-from amaranth import Array, Module, Signal, unsigned
+from amaranth import Module, Signal, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl.bus.axi import request_layout
 from hdl.layouts import bank_row, struct_layout
+from hdl.sequencing.address_arithmetic import select
 from hdl.transfer.containers import resize_elements
 from hdl.transfer.row_reader import RowReader
 from hdl.transfer.word_serializer import WordSerializer
-from quantflow.isa import Region, Store
+from quantflow.isa import WRITABLE, Region, Store
 
 
 class StoreUnit(wiring.Component):
@@ -23,7 +24,8 @@ class StoreUnit(wiring.Component):
     pulses when memory has answered everything: `written` is high while nothing that was handed to
     the memory's write port is unanswered, a level (MemoryWriter's `idle`). A region that does not
     exist, or no beats, is not begun and holds `error_illegal`; beats that are not those of whole
-    rows set it in mid-run. After an error the unit wants a reset.
+    rows set it in mid-run. After an error the unit wants a reset. A request for a region that is not
+    in WRITABLE has no base: RegionCheck holds it back.
 
     Ports: instructions In(stream of isa.Store's layout); bases In, by region;
     requests Out(stream of request_layout); beats Out(stream of unsigned(beat_bits)); written In(1);
@@ -80,6 +82,7 @@ class StoreUnit(wiring.Component):
     def _begin(self, m, reader, legal, active):
         """Take an instruction: its request to memory, its rows to the reader."""
         store, request = self.instructions.payload, self.requests.payload
+        base = select((self.bases[region], store.region == region) for region in WRITABLE)
         m.d.comb += [
             legal.eq((store.region < len(Region)) & (store.beats != 0)),
             self.instructions.ready.eq(legal & ~active),
@@ -93,6 +96,6 @@ class StoreUnit(wiring.Component):
             m.d.sync += [
                 active.eq(1),
                 self.requests.valid.eq(1),
-                request.address.eq(Array(self.bases)[store.region] + store.memory_address),
+                request.address.eq(base + store.memory_address),
                 request.beats.eq(store.beats),
             ]

@@ -63,6 +63,7 @@ MACHINES = {
     "P=2, one instruction at a time": (
         Config(pixels=2, lanes=4, port_bits=32, activation_depth=600, weight_depth=128, overlap=False),
         _branches,
+    ),
     "P=1, one phase, no residuals": (
         Config(pixels=1, lanes=4, port_bits=32, activation_depth=512, phase_bits=0, residuals=False),
         _strides,

@@ -1,4 +1,4 @@
-"""BlockMemory behind cocotbext-axi's master, with the host at its side door."""
+"""BlockMemory and SinglePortMemory behind cocotbext-axi's master, with the host at their side door."""
 
 import itertools
 import logging
@@ -11,24 +11,27 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiBus, AxiMaster
 
-from hdl.system.block_memory import DECERR, BlockMemory
+from hdl.system.block_memory import BlockMemory
+from hdl.system.bursts import DECERR
+from hdl.system.single_port_memory import SinglePortMemory
 from hdl.system.storage import Storage
 from quantflow.config import Config
 from tests.hdl.streams import reset, until, watch
 from tests.hdl.system.simulated import run_storage_bench
 
 MEMORIES = {
-    "narrow": (Config(pixels=2, lanes=4, port_bits=32), 5000, False),
-    "wide": (Config(pixels=2, lanes=8, port_bits=128), 24_600, False),
-    "single_port": (Config(pixels=2, lanes=4, port_bits=32), 4096, True),
+    "narrow": (Config(pixels=2, lanes=4, port_bits=32), 5000, BlockMemory),
+    "wide": (Config(pixels=2, lanes=8, port_bits=128), 24_600, BlockMemory),
+    "single_port": (Config(pixels=2, lanes=4, port_bits=32), 5000, SinglePortMemory),
+    "wide_single_port": (Config(pixels=2, lanes=8, port_bits=64), 4096, SinglePortMemory),
 }
-HOST_CYCLES = Storage.latency + 1  # of a read
+HOST_CYCLES = {BlockMemory: Storage.latency + 1, SinglePortMemory: 1}  # from a read that is taken to its word
 HOST = {"host__enable": 0, "host__write": 0, "host__address": 0, "host__write_data": 0}
 
 
 def memory_of_test():
-    config, size, single_port = MEMORIES[os.environ["MEMORY"]]
-    return config, -(-size // config.port_bytes) * config.port_bytes
+    config, size, memory = MEMORIES[os.environ["MEMORY"]]
+    return config, -(-size // config.port_bytes) * config.port_bytes, memory
 
 
 async def start(dut, rng, stall):
@@ -50,10 +53,12 @@ async def host(dut, address, value=None):
     dut.host__enable.value, dut.host__write.value = 1, value is not None
     dut.host__address.value, dut.host__write_data.value = address, value or 0
     await RisingEdge(dut.clk)
+    await until(dut, lambda: int(dut.host__ready.value))
     dut.host__enable.value = 0
     if value is None:
-        cycles = await until(dut, lambda: int(dut.host__read_valid.value))
-        assert cycles <= HOST_CYCLES
+        await RisingEdge(dut.clk)
+        cycles = 1 + await until(dut, lambda: int(dut.host__read_valid.value))
+        assert cycles == HOST_CYCLES[memory_of_test()[2]]
         return int(dut.host__read_data.value)
 
 
@@ -70,7 +75,7 @@ def region(rng, config, first, last):
 async def bursts_and_the_host_at_the_same_time(dut):
     """Two streams of AXI accesses and one of the host's, each in a part of its own, lose nothing."""
     rng = random.Random(1)
-    config, size = memory_of_test()
+    config, size, _ = memory_of_test()
     master = await start(dut, rng, 0.3)
     image = rng.randbytes(size)
     await master.write(0, image)
@@ -112,7 +117,7 @@ async def bursts_and_the_host_at_the_same_time(dut):
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def outside_is_answered_with_an_error(dut):
     rng = random.Random(2)
-    config, size = memory_of_test()
+    config, size, _ = memory_of_test()
     master = await start(dut, rng, 0.2)
     width = config.port_bytes
     image = rng.randbytes(4 * width)
@@ -130,7 +135,7 @@ async def outside_is_answered_with_an_error(dut):
 @cocotb.test(timeout_time=500, timeout_unit="us")
 async def nothing_is_written_without_strobes(dut):
     """What the machine's writer sends while it is flushed."""
-    config, _ = memory_of_test()
+    config, _, _ = memory_of_test()
     Clock(dut.clk, 10, unit="ns").start()
     words = [0x01234567 + n for n in range(2 * config.port_bytes // 4)]
     channel = {"awaddr": 0, "awlen": 1, "awvalid": 0, "awid": 0, "wstrb": 0, "wvalid": 0, "wlast": 0, "bready": 1}
@@ -152,7 +157,7 @@ async def nothing_is_written_without_strobes(dut):
 async def a_beat_a_cycle(dut):
     """Bursts follow without a gap, the first beat `latency` cycles after its address; the host takes one beat each."""
     rng = random.Random(4)
-    config, size = memory_of_test()
+    config, _, memory = memory_of_test()
     master = await start(dut, rng, 0)
     image = rng.randbytes(2048)
     await master.write(0, image)
@@ -163,12 +168,12 @@ async def a_beat_a_cycle(dut):
     reads = [cocotb.start_soon(master.read(256 * n, 256)) for n in range(bursts)]
     await until(dut, lambda: int(dut.s_axi_arvalid.value) and int(dut.s_axi_arready.value))
     cycles = await until(dut, lambda: int(dut.s_axi_rvalid.value))
-    assert cycles == BlockMemory.latency
+    assert cycles == memory.latency
     before = len(taken)
     asked = 5
     for n in range(asked):
         await host(dut, n)
-    cycles = (HOST_CYCLES + 1) * asked + await until(dut, lambda: len(taken) - before >= bursts * beats - 1)
+    cycles = (HOST_CYCLES[memory] + 1) * asked + await until(dut, lambda: len(taken) - before >= bursts * beats - 1)
     assert cycles <= bursts * beats + asked + 2
     for n, read in enumerate(reads):
         assert (await read).data == image[256 * n : 256 * (n + 1)]
@@ -176,11 +181,11 @@ async def a_beat_a_cycle(dut):
 
 @pytest.mark.parametrize("name", MEMORIES)
 def test_block_memory(name, tmp_path):
-    config, size, single_port = MEMORIES[name]
-    memory = BlockMemory(config, size, single_port=single_port)
-    run_storage_bench(memory, __name__, tmp_path, environment={"MEMORY": name})
+    config, size, memory = MEMORIES[name]
+    run_storage_bench(memory(config, size), __name__, tmp_path, environment={"MEMORY": name})
 
 
-def test_several_ports_are_refused():
+@pytest.mark.parametrize("memory", [BlockMemory, SinglePortMemory])
+def test_several_ports_are_refused(memory):
     with pytest.raises(ValueError, match="serves a machine with ports = 1, not 2"):
-        BlockMemory(Config(pixels=2, lanes=4, port_bits=32, ports=2), 4096)
+        memory(Config(pixels=2, lanes=4, port_bits=32, ports=2), 4096)

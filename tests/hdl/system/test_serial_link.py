@@ -58,7 +58,7 @@ async def start(dut, seed):
     Clock(dut.clk, CYCLE_NS, unit="ns").start()
     registers = AxiLiteRam(AxiLiteBus.from_prefix(dut, "m_axil"), dut.clk, dut.rst, size=REGISTER_BYTES)
     registers.write(0, rng.randbytes(REGISTER_BYTES))
-    await reset(dut, rx=1, bit_cycles=BIT_CYCLES, memory__read_data=0, memory__read_valid=0)
+    await reset(dut, rx=1, bit_cycles=BIT_CYCLES, memory__read_data=0, memory__read_valid=0, memory__ready=1)
     return rng, Memory(dut, rng), registers, Host(dut, BIT_CYCLES)
 
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from boards.synthesis import cell_counts
-from hdl.system.storage import LARGE_WORDS, LEAST_WORDS, SOURCES, Storage, bank_sizes
+from hdl.system.storage import LEAST_WORDS, SOURCES, Storage, bank_sizes
 from hdl.verilog import to_verilog
 
 
@@ -20,12 +20,10 @@ def test_banks_are_powers_of_two_that_hold_the_words_and_no_more():
 def test_contents_need_a_file_for_each_bank():
     with pytest.raises(ValueError, match="one file for each of 2 block RAM banks, not 1"):
         Storage(1000 + LEAST_WORDS, 32, files=("one.hex",))
-    with pytest.raises(ValueError, match="contents are one file"):
-        Storage(1000, 32, files=("one.hex",), single_port=True)
 
 
-def _cells(words, width, command, **options):
-    storage = Storage(words, width, **options)
+def _cells(words, width, command):
+    storage = Storage(words, width)
     source = to_verilog(storage, "storage") + "".join(path.read_text() for path in SOURCES)
     return cell_counts(source, command, "storage")
 
@@ -37,8 +35,3 @@ def test_ecp5_takes_the_block_rams_that_the_bits_demand(words, width):
     assert cells["DP16KD"] == demanded
     # The banks' multiplexer alone: no bank is made of several rows of RAMs.
     assert cells["LUT4"] <= (len(bank_sizes(words)) + 1) * width
-
-
-def test_ice40_takes_its_large_ram():
-    cells = _cells(2 * LARGE_WORDS - 5, 32, "synth_ice40 -spram", single_port=True)
-    assert cells["SB_SPRAM256KA"] == 4 and "SB_RAM40_4K" not in cells

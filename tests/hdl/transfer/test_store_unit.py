@@ -117,7 +117,7 @@ async def performs_random_stores(dut):
         make_store(
             config,
             rng.randint(1, 12),
-            region=rng.randrange(4),
+            region=rng.choice(isa.WRITABLE),
             memory_address=rng.getrandbits(20),
             word_address=rng.randint(0, last),
         )
