@@ -1,11 +1,11 @@
 """The instruction set: the one layout that compiler, emulator and decoder read.
 
 Each instruction is a frozen dataclass; its fields' widths follow from the configuration, and its
-docstring is the loop nest that it performs. A field without bits has a fixed value, which nothing
-stores: what a machine does without is left out of its instructions so. All instructions of a machine have the same size,
+docstring is the loop nest that it performs. All instructions of a machine have the same size,
 `instruction_bits(config)`, a whole number of beats; a field's bits lie from the least significant
-bit upwards in the order of the declarations. The word's highest bits are the seal that its program
-gives it, see `quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
+bit upwards in the order of the declarations. A field of what a machine does without has no bits
+and a fixed value. The word's highest bits are the seal that its program gives it, see
+`quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
 """
 
 from dataclasses import dataclass, field, fields
@@ -275,12 +275,8 @@ class Compute(Instruction):
     destination: Map = _struct(Map, "the map written; its address is that of the first row written")
     first_written: Position = _struct(Position, "column of the destination that pixel 0 of group 0 writes")
     group_step: Position = _struct(Position, "P written columns in the destination's layout")
-    word_step: Position = _struct(
-        Position, "D written columns in the destination's layout", where="several_pixels"
-    )
-    pixel_step: Position = _struct(
-        Position, "one written column in the destination's layout", where="several_pixels"
-    )
+    word_step: Position = _struct(Position, "D written columns in the destination's layout", where="several_pixels")
+    pixel_step: Position = _struct(Position, "one written column in the destination's layout", where="several_pixels")
 
     def __post_init__(self):
         object.__setattr__(self, "opcode", int(Opcode.COMPUTE))

@@ -18,8 +18,9 @@ _HEAD = """# The instruction set
 All instructions of one machine have the same size, a whole number of memory beats. Field widths
 follow from the configuration; the numbers below are those of a machine with P = {pixels},
 I = O = {lanes}, whose instructions have {bits} bits. Fields lie from bit 0 upwards in the order
-shown; one without bits always has the value behind the colon. A program is a sequence of instructions; each unit performs its own in order, and the units
-run concurrently, joined only by tokens.
+shown; one without bits, which a machine does without, always has the value behind the colon. A
+program is a sequence of instructions; each unit performs its own in order, and the units run
+concurrently, joined only by tokens.
 """
 
 

@@ -109,10 +109,13 @@ class StepIssuer(wiring.Component):
             self.pass_end.eq(kernel.last[1:].all()),
         ]
         self._passes(m, adding, adds, kernel, residual)
+        still = Mux(adding, ~residual.last.all(), group_last & adds)
+        if not self.config.residuals:
+            still = 0  # it is that anyway, but synthesis does not see it
         with m.If(self.start):
             m.d.sync += [self.running.eq(1), adding.eq(adds)]
         with m.Elif(self.step):
-            m.d.sync += [self.running.eq(~self.ending), adding.eq(Mux(adding, ~residual.last.all(), group_last & adds))]
+            m.d.sync += [self.running.eq(~self.ending), adding.eq(still)]
         return m
 
     def _nests(self, m):

@@ -92,11 +92,10 @@ def _interleave(stage, k, phases):
 def _refuse_step(stage, config):
     step = max(step for _, step in _steps(stage))
     if step > config.most_column_step:
-        what = "layouts have at most {} phases" if config.phase_bits else "a machine without phases steps over {} at most"
-        raise UserError(
-            f"layer {stage.name} reads every {_ordinal(step)} column, fused pooling included; "
-            + what.format(config.most_column_step)
-        )
+        most = f"layouts have at most {config.most_column_step} phases"
+        if not config.phase_bits:
+            most = f"a machine without phases steps over {config.most_column_step} at most"
+        raise UserError(f"layer {stage.name} reads every {_ordinal(step)} column, fused pooling included; {most}")
 
 
 def _separate_banks(stages, phases, interleave, config):

@@ -7,6 +7,7 @@ from quantflow.compiler.lowering.homes import parts
 from quantflow.compiler.lowering.linear import append_linear
 from quantflow.compiler.lowering.lowering import selection
 from quantflow.compiler.stage import View, blocks
+from quantflow.errors import UserError
 
 
 def lower_concat(lowering, layer):
@@ -48,6 +49,11 @@ class _Run:
     def copy(self, sharing, destination):
         """Each part but the first finds those before it in a map of their own, or in the first part's."""
         count, before = self.stop - self.first, None
+        if len(sharing) > 1 and not self.lowering.config.residuals:
+            raise UserError(
+                f"the machine has no residuals: layer {self.layer.name} joins maps within a block of "
+                f"{self.lowering.config.lanes} channels, which would add another map to its sums"
+            )
         last = View(map=destination.map, first_block=destination.first_block + self.first // self.lowering.config.lanes)
         remaining = list(sharing)
         if len(remaining) > 1:
