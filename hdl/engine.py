@@ -135,6 +135,8 @@ class Engine(wiring.Component):
 
     def _on_its_way(self, m, write, name):
         """A load's write a cycle later: its memories are all over the FPGA, and `done` takes longer to be heard."""
+        if not self.config.overlap:
+            return write  # such a machine is small
         late = Signal.like(write, name=name)
         m.d.comb += [
             late.eq(delayed(m, write, 1, name=name, reset_less=True)),

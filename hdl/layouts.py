@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from amaranth import Const, Format, Value, signed, unsigned
+from amaranth import Format, Value, signed, unsigned
 from amaranth.lib import data
 
 from quantflow import isa
@@ -68,37 +68,13 @@ def word_write(word, address_bits):
     return data.StructLayout({"enable": 1, "address": address_bits, "data": word})
 
 
-class Fields(data.StructLayout):
-    """The layout of an instruction or struct, in which fields without bits read as the values that are `fixed`.
-
-    `fixed` holds those that are not 0, which is what no bits read as anyway.
-    """
-
-    def __init__(self, members, fixed):
-        super().__init__(members)
-        self.fixed = fixed
-
-    def __call__(self, value):
-        return FieldsView(self, value)
-
-
-class FieldsView(data.View):
-    """A value of the layout `Fields`."""
-
-    def __getitem__(self, key):
-        fixed = self.shape().fixed.get(key)
-        return super().__getitem__(key) if fixed is None else Const(fixed)
-
-
 def struct_layout(type_, config):
-    """Layout of an instruction or struct of `quantflow.isa`."""
-    members, fixed = {}, {}
+    """Layout of an instruction or struct of `quantflow.isa`: its bits, which for fields with a `least` value say less."""
+    members = {}
     for f in fields(type_):
         struct, bits = isa.struct_of(f, config), isa.field_bits(f, config)
         if struct is not None:
             members[f.name] = struct_layout(*struct)
-            continue
-        members[f.name] = signed(bits) if bits and f.metadata["signed"] else unsigned(bits)
-        if not bits and f.metadata["fixed"]:
-            fixed[f.name] = f.metadata["fixed"]
-    return Fields(members, fixed)
+        else:
+            members[f.name] = signed(bits) if bits and f.metadata["signed"] else unsigned(bits)
+    return data.StructLayout(members)

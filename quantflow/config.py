@@ -48,7 +48,7 @@ class Config:
     phase_bits: int = 3  # a scratchpad layout has below 2**phase_bits column phases; 0: one, where pixels is 1
     residuals: bool = True  # a second map may enter a layer's sums, or, to save cells, none
     watchdog_cycles: int = 1 << 16  # cycles without progress before the machine stops itself
-    counters: bool = True  # all counters of the control port, or, to save cells, CYCLES and COMPUTE_STEPS alone
+    counters: bool = True  # settings can be read and all is counted; or, to save cells, CYCLES and COMPUTE_STEPS alone
     profile_depth: int = 256  # compute instructions of a run whose retirements are recorded; 0: none are
 
     def __post_init__(self):
@@ -73,7 +73,7 @@ class Config:
             )
         self._check("burst_beats", self.burst_beats in (16, 32, 64, 128, 256), "16, 32, 64, 128 or 256")
         self._check("profile_depth", self.profile_depth == 0 or self.profile_depth >= 2, "0 or at least 2")
-        self._check("waiting_beats", self.waiting_beats >= 2, "at least 2")
+        self._check("waiting_beats", self.waiting_beats >= 1, "at least 1")
         self._check("extent_bits", 4 <= self.extent_bits <= 14, "4 to 14")
         least, rule = (0, "0 to 4") if self.pixels == 1 else (1, "1 to 4, or 0 where pixels is 1")
         self._check("phase_bits", least <= self.phase_bits <= 4, rule)

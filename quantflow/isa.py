@@ -3,8 +3,8 @@
 Each instruction is a frozen dataclass; its fields' widths follow from the configuration, and its
 docstring is the loop nest that it performs. All instructions of a machine have the same size,
 `instruction_bits(config)`, a whole number of beats; a field's bits lie from the least significant
-bit upwards in the order of the declarations. A field of what a machine does without has no bits
-and a fixed value. The word's highest bits are the seal that its program gives it, see
+bit upwards in the order of the declarations. A field that is at least 1 is stored less 1, and one
+of what a machine does without has no bits and its least value. The word's highest bits are the seal that its program gives it, see
 `quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
 """
 
@@ -55,12 +55,13 @@ class Operation(IntEnum):
     MAXIMUM = 1
 
 
-def _bits(width, doc, *, signed=False, where=None, fixed=0):
+def _bits(width, doc, *, signed=False, where=None, least=0):
     """A field of `width` bits: a number, or the name of the configuration's property.
 
-    It has none where the property named by `where` is false or 0. Without bits its value is `fixed`.
+    It has none where the property named by `where` is false or 0. The bits of an unsigned field say by how much it is
+    above `least`: without bits that is its value.
     """
-    return field(metadata={"width": width, "doc": doc, "signed": signed, "where": where, "fixed": fixed})
+    return field(metadata={"width": width, "doc": doc, "signed": signed, "where": where, "least": least})
 
 
 def _struct(type_, doc, *, where=None):
@@ -99,7 +100,7 @@ class Map:
     row_stride: int = _bits("activation_address_bits", "words from a row to the next")
     block_stride: int = _bits("activation_address_bits", "words from a channel block to the next")
     phase_stride: int = _bits("activation_address_bits", "words from a phase to the next", where="phase_bits")
-    phases: int = _bits("phase_bits", "S, at least 1", fixed=1)
+    phases: int = _bits("phase_bits", "S", least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +206,7 @@ class Compute(Instruction):
     step of `residual.phases`. An instruction that `continues`, or is `partial`, has one group:
     its blocks, rows, groups and window positions are 1, its steps at least D. A `continues`
     follows a `partial` and the accumulators in between belong to nobody else. A MAXIMUM is neither
-    and adds no residual. No loop is empty but the residual's passes. Others are illegal.
+    and adds no residual. Others are illegal.
 
     A machine with `phase_bits` of 0 has P = S = 1: a column is a group, and the steps in groups
     are steps in columns. In others neighbouring groups of results read neighbouring groups.
@@ -234,17 +235,17 @@ class Compute(Instruction):
     columns_remainder: int = _bits("phase_bits", "columns of the source mod its phases")
     first_row: int = _bits("extent_bits", "row of the first tap: minus the padding above", signed=True)
     first: Position = _struct(Position, "column of the first tap: minus the padding on the left")
-    output_blocks: int = _bits("extent_bits", "blocks of output channels")
-    output_rows: int = _bits("extent_bits", "rows written")
-    output_groups: int = _bits("extent_bits", "groups of P columns written")
+    output_blocks: int = _bits("extent_bits", "blocks of output channels", least=1)
+    output_rows: int = _bits("extent_bits", "rows written", least=1)
+    output_groups: int = _bits("extent_bits", "groups of P columns written", least=1)
     output_columns: int = _bits("extent_bits", "columns written")
-    output_group_step: int = _bits("column_step_bits", "source groups from a group of results to the next", fixed=1)
-    window_rows: int = _bits(4, "rows of the fused pooling window; 1 without pooling")
-    window_columns: int = _bits(4, "columns of the fused pooling window; 1 without pooling")
-    passes: int = _bits(3, "digits of the weights, the highest first; 1 for MAXIMUM")
-    kernel_rows: int = _bits("extent_bits", "kernel rows")
-    kernel_columns: int = _bits("extent_bits", "kernel columns")
-    input_blocks: int = _bits("extent_bits", "blocks of input channels accumulated for a result; 1 for MAXIMUM")
+    output_group_step: int = _bits("column_step_bits", "source groups from a group of results to the next", least=1)
+    window_rows: int = _bits(4, "rows of the fused pooling window; 1 without pooling", least=1)
+    window_columns: int = _bits(4, "columns of the fused pooling window; 1 without pooling", least=1)
+    passes: int = _bits(3, "digits of the weights, the highest first; 1 for MAXIMUM", least=1)
+    kernel_rows: int = _bits("extent_bits", "kernel rows", least=1)
+    kernel_columns: int = _bits("extent_bits", "kernel columns", least=1)
+    input_blocks: int = _bits("extent_bits", "blocks of input channels accumulated for a result; 1 for MAXIMUM", least=1)
     output_block_stride: int = _bits("activation_address_bits", "words that the source moves on with an output block")
     output_row_step: int = _bits(6, "source rows from an output row to the next")
     output_row_stride: int = _bits("activation_address_bits", "output_row_step in words")
@@ -260,12 +261,12 @@ class Compute(Instruction):
     residual_aligned: int = _bits(
         1, "1: no shift between the residual's last pass and the first of the others", where="residuals"
     )
-    residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result", where="residuals")
+    residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result", where="residuals", least=1)
     residual_first: Position = _struct(
         Position, "column of the residual that pixel 0 of group 0 reads", where="residuals"
     )
     residual_group_step: int = _bits(
-        "column_step_bits", "residual groups from a group of results to the next", where="residuals", fixed=1
+        "column_step_bits", "residual groups from a group of results to the next", where="residuals", least=1
     )
     residual_output_block_stride: int = _bits(
         "activation_address_bits", "words that the residual moves on with an output block", where="residuals"
@@ -314,11 +315,10 @@ def field_bits(field_, config):
 
 
 def field_range(field_, config):
-    """(least, greatest) value of a plain field under `config`: the fixed one twice where it has no bits."""
+    """(least, greatest) value of a plain field under `config`: one value twice where it has no bits."""
     bits = field_bits(field_, config)
-    if not bits:
-        return field_.metadata["fixed"], field_.metadata["fixed"]
-    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if field_.metadata["signed"] else (0, (1 << bits) - 1)
+    least = -(1 << (bits - 1)) if bits and field_.metadata["signed"] else field_.metadata["least"]
+    return least, least + (1 << bits) - 1
 
 
 def struct_of(field_, config):
@@ -354,6 +354,7 @@ def encode(instruction, config):
             value = encode(value, struct[1])
         else:
             _check(instruction, f, config)
+            value -= f.metadata["least"]
         word |= (int(value) & ((1 << bits) - 1)) << offset
         offset += bits
     return word
@@ -387,6 +388,6 @@ def _decode_struct(type_, word, config):
 
 def _number(field_, value, bits):
     """What the bits of a plain field stand for."""
-    if not bits:
-        return field_.metadata["fixed"]
-    return value - (1 << bits) if field_.metadata["signed"] and value >> (bits - 1) else value
+    if bits and field_.metadata["signed"]:
+        return value - (value >> (bits - 1) << bits)
+    return value + field_.metadata["least"]

@@ -67,7 +67,8 @@ def _row(field, config):
         width = f"{isa.struct_bits(struct, config)} ({struct.__name__})"
     else:
         bits = isa.field_bits(field, config)
-        width = f"{bits}{' signed' if field.metadata['signed'] else ''}" if bits else f"0: {field.metadata['fixed']}"
+        width = f"{bits}{' signed' if field.metadata['signed'] else ''}" if bits else "0"
+        width += f", from {field.metadata['least']}" if field.metadata["least"] else ""
     return f"| `{field.name}` | {width} | {field.metadata['doc']} |"
 
 

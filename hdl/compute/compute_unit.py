@@ -177,9 +177,13 @@ class ComputeUnit(wiring.Component):
             mac_array.weights.eq(weights),
             mac_array.shift.eq(marks.shift),
             vector_unit.inside.eq(reader.inside),
-            vector_unit.least.eq(delayed(m, reading.least, reader.latency, name="least", reset_less=True)),
+            vector_unit.least.eq(self._settled(m, reading.least, reader.latency)),
             write_instruction.drain.eq(drains[0] | drains[1]),
         ]
+
+    def _settled(self, m, setting, cycles):
+        """A field of `reading` as it was `cycles` ago: without overlap it is the same as long as it is used."""
+        return delayed(m, setting, cycles, name="least", reset_less=True) if self.config.overlap else setting
 
     def _results(self, m, writing, write_sequencer, write_back):
         mac_array, vector_unit = self._mac_array, self._vector_unit

@@ -8,15 +8,14 @@ from hdl.layouts import struct_layout
 from quantflow import isa
 
 GROUP_LOOPS = ("output_blocks", "output_rows", "output_groups", "window_rows", "window_columns")
-STEP_LOOPS = ("passes", "kernel_rows", "kernel_columns", "input_blocks")
 
 
 class InstructionCheck(wiring.Component):
     """Whether a compute instruction does something that `isa.Compute` describes; `latency` cycles later.
 
-    It has an operation that exists, no loop and no phase count of zero, one group if it begins with
-    another's sums or leaves its own, no residual beside uniform weights, and neither of these with
-    a maximum. Addresses are checked where they are used.
+    It has an operation that exists, one group if it begins with another's sums or leaves its own, no
+    residual beside uniform weights, and neither of these with a maximum. Addresses are checked where
+    they are used.
 
     Ports: instruction In(isa.Compute); legal Out(1).
     """
@@ -33,13 +32,10 @@ class InstructionCheck(wiring.Component):
         maximum = instruction.operation == isa.Operation.MAXIMUM
         carried = instruction.continues | instruction.partial
         adds = instruction.residual_passes != 0
-        positive = [getattr(instruction, loop) for loop in GROUP_LOOPS + STEP_LOOPS]
-        positive += [instruction.source.phases, instruction.destination.phases]
         rules = (
             Cat(instruction.operation == operation for operation in isa.Operation).any(),
-            Cat(count != 0 for count in positive).all(),
-            ~carried | Cat(getattr(instruction, loop) == 1 for loop in GROUP_LOOPS).all(),
-            ~adds | (instruction.residual_blocks != 0) & ~instruction.uniform,
+            ~carried | ~Cat(getattr(instruction, loop) for loop in GROUP_LOOPS).any(),
+            ~adds | ~instruction.uniform,
             ~maximum | ~carried & ~adds,
         )
         m.d.sync += self.legal.eq(Cat(rules).all())

@@ -58,7 +58,7 @@ class RegisterFile(wiring.Component):
             **{Register.REGION_SIZE + n * WORD_BYTES: size for n, size in enumerate(self.region_sizes)},
             **{Register.PORT_BASE + n * WORD_BYTES: base for n, base in enumerate(self.port_bases)},
         }
-        readable = settings | {
+        readable = {
             Register.STATUS: self.status,
             Register.ERROR: self.error,
             Register.IDENTITY: identity(self.config),
@@ -66,6 +66,8 @@ class RegisterFile(wiring.Component):
             **dict(zip(COUNTERS, self.counts, strict=True)),
             Register.PROFILE_CYCLES: self.profile_cycles,
         }
+        if self.config.counters:
+            readable |= settings
         self._write(m, settings)
         with m.Switch(self.read_address):
             for address, value in readable.items():

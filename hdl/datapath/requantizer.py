@@ -23,7 +23,8 @@ class Requantizer(wiring.Component):
     is 0 or more. `results_valid` follows `valid` by `latency` cycles. `least`, which is at most
     `greatest`, `dropped_bits`, at most accumulator_bits, and `bypass` belong to the words of the
     same cycle, `parameters` to those of the cycle before, because the scratchpad that holds them
-    answers one cycle after its address. The sum has one bit more than the accumulator and cannot
+    answers one cycle after its address. Without `config.overlap` `least` stays until the results are
+    there. The sum has one bit more than the accumulator and cannot
     overflow; MAX_LEFT_SHIFT zeros below it make every shift one to the right. No back-pressure.
     """
 
@@ -98,7 +99,7 @@ class Requantizer(wiring.Component):
             kept.eq(Const(-1, signed(len(kept))) << dropped),
             least.eq(Cat(self.least, least)),
         ]
-        return bypass, kept, least[-1]
+        return bypass, kept, least[-1] if self.config.overlap else self.least
 
     def _add_parameters(self, m, bypass):
         """Each lane's bias beside `words`, shift beside `totals`, its fine part beside `windows`, greatest result

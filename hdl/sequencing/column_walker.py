@@ -28,7 +28,7 @@ class ColumnWalker(wiring.Component):
     to group. Otherwise as `StrideGenerator`: `stepped` lists the levels that have a step, `start`
     takes over `first`, each `advance` goes to the next position, there two cycles later.
 
-    Ports: start In(1); first In(isa.Position); phases In(phase_bits); steps In, one isa.Position
+    Ports: start In(1); first In(isa.Position); highest_phase In(phase_bits); steps In, one isa.Position
     per stepped level; advance In(levels); position Out(position_layout).
     """
 
@@ -44,7 +44,7 @@ class ColumnWalker(wiring.Component):
         super().__init__({
             "start": In(1),
             "first": In(given),
-            "phases": In(config.phase_bits),
+            "highest_phase": In(config.phase_bits),
             "steps": In(data.ArrayLayout(given, len(self.stepped))),
             "advance": In(levels),
             "position": Out(position_layout(config)),
@@ -60,7 +60,7 @@ class ColumnWalker(wiring.Component):
         # What a step's phase lacks to a carry; behind those of the steps that of no step.
         phases = (*(given.phase for given in self.steps), 0)
         excesses = [Signal(excess.shape(), name=f"excess_{index}") for index in range(len(phases))]
-        m.d.sync += [short.eq(phase - self.phases) for short, phase in zip(excesses, phases, strict=True)]
+        m.d.sync += [short.eq(phase - self.highest_phase - 1) for short, phase in zip(excesses, phases, strict=True)]
         total = add_position(m, origin, step, excess, pixels=self.config.pixels, name="total")
         m.d.comb += [
             *(getattr(first, part).eq(getattr(self.first, part)) for part in ("phase", "bank", "group")),

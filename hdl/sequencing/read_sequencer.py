@@ -140,8 +140,8 @@ class ReadSequencer(wiring.Component):
         m.d.comb += [
             column.start.eq(self.start),
             column.first.eq(instruction.first),
-            column.phases.eq(instruction.source.phases),
-            column.steps[COLUMN_LEVELS.index(ReadLevel.OUTPUT_GROUP)].group.eq(instruction.output_group_step),
+            column.highest_phase.eq(instruction.source.phases),
+            column.steps[COLUMN_LEVELS.index(ReadLevel.OUTPUT_GROUP)].group.eq(instruction.output_group_step + 1),
             column.steps[COLUMN_LEVELS.index(ReadLevel.WINDOW_COLUMN)].phase.eq(instruction.window_phase_step),
             column.steps[COLUMN_LEVELS.index(ReadLevel.WINDOW_COLUMN)].group.eq(instruction.window_group_step),
             column.steps[COLUMN_LEVELS.index(ReadLevel.KERNEL_COLUMN)].eq(instruction.kernel_column_step),

@@ -50,7 +50,7 @@ class ResidualWalker(wiring.Component):
         )
         self._add(m, "row_address", ADDRESS_LEVELS, instruction.residual.address, strides)
         by_group = (ResidualLevel.OUTPUT_GROUP,)
-        self._add(m, "group", by_group, instruction.residual_first.group, (instruction.residual_group_step,))
+        self._add(m, "group", by_group, instruction.residual_first.group, (instruction.residual_group_step + 1,))
         self._add(m, "columns_left", by_group, instruction.output_columns, (-self.config.pixels,))
         return m
 

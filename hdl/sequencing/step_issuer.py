@@ -124,12 +124,13 @@ class StepIssuer(wiring.Component):
         loops = {
             "groups": ("output_blocks", "output_rows", "output_groups", "window_rows", "window_columns"),
             "kernel": ("passes", "kernel_rows", "kernel_columns", "input_blocks"),
-            "residual": ("residual_passes", "residual_blocks"),
         }
-        for name, counts in loops.items():
-            m.submodules[name] = nest = LoopNest(len(counts), bits)
+        numbers = {nest: [getattr(instruction, loop) for loop in names] for nest, names in loops.items()}
+        numbers["residual"] = [instruction.residual_passes - 1, instruction.residual_blocks]
+        for name, highest in numbers.items():
+            m.submodules[name] = nest = LoopNest(len(highest), bits)
             m.d.comb += nest.start.eq(self.start)
-            m.d.comb += [nest.counts[level].eq(getattr(instruction, count)) for level, count in enumerate(counts)]
+            m.d.comb += [nest.highest[level].eq(number) for level, number in enumerate(highest)]
             yield nest
 
     def _passes(self, m, adding, adds, kernel, residual):

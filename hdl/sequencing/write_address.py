@@ -50,7 +50,7 @@ class WriteAddress(wiring.Component):
         config, instruction = self.config, self.instruction
         position, errors = self.result.position, []
         excess = Signal(signed(config.phase_bits + 1))
-        m.d.sync += excess.eq(instruction.word_step.phase - instruction.destination.phases)
+        m.d.sync += excess.eq(instruction.word_step.phase - instruction.destination.phases - 1)
         for word in range(config.requantizers):
             if word:
                 after = add_position(

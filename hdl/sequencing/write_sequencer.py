@@ -73,19 +73,19 @@ class WriteSequencer(wiring.Component):
         m = Module()
         instruction, result = self.instruction, self.result
         m.submodules.nest = nest = LoopNest(len(WriteLevel), self.config.extent_bits)
-        counts = (
+        highest = (
             instruction.output_blocks,
             instruction.output_rows,
             instruction.output_groups,
             instruction.window_rows,
             instruction.window_columns,
-            self.config.drain_cycles,
+            self.config.drain_cycles - 1,
         )
         advance, next_slot = nest.advance, Signal()
         m.d.comb += [
             nest.start.eq(self.start),
             nest.step.eq(self.valid),
-            *(nest.counts[level].eq(count) for level, count in zip(WriteLevel, counts, strict=True)),
+            *(nest.highest[level].eq(number) for level, number in zip(WriteLevel, highest, strict=True)),
         ]
         m.d.sync += [
             next_slot.eq(advance[WriteLevel.DRAIN]),
@@ -134,7 +134,7 @@ class WriteSequencer(wiring.Component):
         m.d.comb += [
             column.start.eq(self.start),
             column.first.eq(instruction.first_written),
-            column.phases.eq(instruction.destination.phases),
+            column.highest_phase.eq(instruction.destination.phases),
             column.steps[group].eq(instruction.group_step),
             column.steps[drain].eq(instruction.pixel_step),
             column.advance.eq(advance),

@@ -102,7 +102,7 @@ def _source_fields(stage, work, config):
 def _group_step(columns, stage, work, config):
     """Groups of a map from a group of results to the next, neighbouring results being `columns` apart in it.
 
-    One where there are phases, as many as it takes that a group's results read from one group of the map.
+    One where there are phases, because a map has as many of them as its columns are read apart.
     """
     has_next = work.columns(stage) > config.pixels
     return columns if has_next and not config.phase_bits else 1
@@ -111,7 +111,8 @@ def _group_step(columns, stage, work, config):
 def _residual_fields(stage, work, maps):
     part = stage.residual
     if part is None or not work.piece.residual:
-        return dict.fromkeys(("residual_passes", "residual_blocks", "residual_unsigned", "residual_aligned"), 0)
+        nothing = dict.fromkeys(("residual_passes", "residual_unsigned", "residual_aligned"), 0)
+        return nothing | {"residual_blocks": 1}
     return {
         "residual_passes": part.passes,
         "residual_blocks": part.blocks,

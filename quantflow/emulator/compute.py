@@ -28,13 +28,6 @@ def _check(pads, instruction):
     carried = instruction.continues or instruction.partial
     if instruction.operation not in list(Operation):
         raise EmulationError(f"operation {instruction.operation} does not exist")
-    steps = ("passes", "kernel_rows", "kernel_columns", "input_blocks") + ("residual_blocks",) * adds
-    for loop in GROUP_LOOPS + steps:
-        if not getattr(instruction, loop):
-            raise EmulationError(f"{loop} is 0")
-    for name in ("source", "destination"):
-        if not getattr(instruction, name).phases:
-            raise EmulationError(f"the {name} has no phases")
     if carried and any(getattr(instruction, loop) != 1 for loop in GROUP_LOOPS):
         raise EmulationError("sums that are carried on from instruction to instruction are those of one group")
     if instruction.uniform and adds:

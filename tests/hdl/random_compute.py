@@ -105,9 +105,9 @@ class RandomCompute:
     def _residual(self, without):
         n, phases = self.number, self.phases(2)
         if not self.config.residuals:
-            numbers = ("unsigned", "aligned", "passes", "blocks", "output_block_stride")
-            nothing = {f"residual_{name}": 0 for name in numbers}
-            return nothing | {"residual": NO_MAP, "residual_first": NOWHERE, "residual_group_step": 1}
+            numbers = ("unsigned", "aligned", "passes", "output_block_stride")
+            nothing = {f"residual_{name}": 0 for name in numbers} | {"residual_blocks": 1, "residual_group_step": 1}
+            return nothing | {"residual": NO_MAP, "residual_first": NOWHERE}
         return {
             "residual": self.map(self.source + n(0, 10), phases),
             "residual_unsigned": n(0, 1),

@@ -64,7 +64,7 @@ def test_enumerated_values():
     assert refused(port_bits=48) == "port_bits is 32, 64, 128 or 256, not 48"
     assert refused(burst_beats=8) == "burst_beats is 16, 32, 64, 128 or 256, not 8"
     assert refused(memory_address_bits=15) == "memory_address_bits is 16 to 32, not 15"
-    assert refused(waiting_beats=1) == "waiting_beats is at least 2, not 1"
+    assert refused(waiting_beats=0) == "waiting_beats is at least 1, not 0"
     assert refused(profile_depth=1) == "profile_depth is 0 or at least 2, not 1"
 
 

@@ -25,7 +25,7 @@ async def instructions_begin_in_order(dut):
     random = RandomCompute(CONFIG, rng)
     await reset(dut, instructions__valid=0, running=0, written=1, copied=1, done=0)
     instructions = [random.make(overlaps=int(rng.integers(2))) for _ in range(INSTRUCTIONS)]
-    instructions.append(replace(instructions[0], passes=0))
+    instructions.append(replace(instructions[0], operation=len(isa.Operation)))
     cocotb.start_soon(send(dut, "instructions", [isa.encode(one, CONFIG) for one in instructions], rng))
     begun, errors, steps, under_way, might = 0, 0, 0, 0, False
     for _ in range(3000):

@@ -43,7 +43,7 @@ async def positions_follow_the_loops(dut):
             ),
         }
         if CONFIG.phase_bits:
-            before["phases"] = phases
+            before["highest_phase"] = phases - 1
         walked, indices = advances(rng, rng.integers(1, 4, LEVELS).tolist(), before)
         cycles += walked
         for now in indices:

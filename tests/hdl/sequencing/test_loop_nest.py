@@ -17,7 +17,7 @@ async def every_level_counts(dut):
     cycles, expected = [], []
     for _ in range(WALKS):
         counts = [int(n) for n in rng.integers(1, 5, LEVELS)]
-        cycles.append({"start": 1, "step": 0, "counts": to_port(np.array(counts), BITS)})
+        cycles.append({"start": 1, "step": 0, "highest": to_port(np.array(counts) - 1, BITS)})
         expected.append(None)
         for now, advance in walk(counts):
             marks = {
