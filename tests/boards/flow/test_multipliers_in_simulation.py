@@ -1,109 +1,20 @@
 """The array as a family's cells, behind what the flow does to its multipliers, under the tests of the array itself."""
 
-import json
-import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-
 import pytest
 
-from boards.flow.families import ECP5, GOWIN, ICE40, NETLIST, Flow
-from boards.flow.multiplier_operands import INPUT_BITS, MULTIPLIER, OUTPUT_BITS
-from boards.flow.synthesis import synthesize_to
-from boards.flow.tools import YOSYS
 from hdl.datapath.mac_array import MacArray
 from hdl.verilog import to_verilog
 from sim.simulator import build
+from tests.boards.flow.cells import FAMILIES, needs_icarus, netlist_of, verilog_of
 from tests.hdl.datapath import test_mac_array
 
 TOP = "MacArray"
-pytestmark = pytest.mark.skipif(
-    shutil.which("iverilog") is None, reason="no iverilog, which compiles cells in seconds, on the PATH"
-)
+pytestmark = needs_icarus
 
 
-def lattice_model():
-    """An ECP5's multiplier (FPGA-TN-02205) as far as the flow uses it: no cascade, one output register."""
-    a, b = ([f"{name}{bit}" for bit in reversed(range(INPUT_BITS))] for name in "AB")
-    c, p = [f"C{bit}" for bit in range(INPUT_BITS)], [f"P{bit}" for bit in reversed(range(OUTPUT_BITS))]
-    inputs = [*a, *b, *c, "SIGNEDA", "SIGNEDB", "SOURCEA", "SOURCEB", "CLK0", "CE0", "RST0"]
-    return f"""
-module {MULTIPLIER}(input {", ".join(inputs)}, output {", ".join(p)});
-  parameter REG_OUTPUT_CLK = "NONE";
-  parameter REG_OUTPUT_CE = "CE0";
-  parameter REG_OUTPUT_RST = "RST0";
-  wire signed [{INPUT_BITS}:0] a = {{SIGNEDA & A17, {", ".join(a)}}};
-  wire signed [{INPUT_BITS}:0] b = {{SIGNEDB & B17, {", ".join(b)}}};
-  wire signed [{2 * INPUT_BITS + 1}:0] product = a * b;
-  reg [{OUTPUT_BITS - 1}:0] kept = 0;
-  generate if (REG_OUTPUT_CLK == "CLK0") begin
-    always @(posedge CLK0) if (RST0) kept <= 0; else if (CE0) kept <= product;
-  end else begin
-    always @* kept = product;
-  end endgenerate
-  assign {{{", ".join(p)}}} = kept;
-endmodule
-"""
-
-
-def gowin_model(bits):
-    """One of Gowin's multipliers (UG287, "Gowin Digital Signal Processing"), without its registers and cascade."""
-    return f"""
-module MULT{bits}X{bits}(
-  input [{bits - 1}:0] A, B, SIA, SIB, input ASIGN, BSIGN, ASEL, BSEL, CE, CLK, RESET, output [{2 * bits - 1}:0] DOUT
-);
-  wire signed [{bits}:0] a = {{ASIGN & A[{bits - 1}], A}};
-  wire signed [{bits}:0] b = {{BSIGN & B[{bits - 1}], B}};
-  assign DOUT = a * b;
-endmodule
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """How a flow's netlist of a module becomes Verilog again."""
-
-    flow: Flow
-    option: str = ""  # of its synthesis: the module's ports are no pins
-    models: str  # Yosys' own, with options
-    model: str = ""  # of multipliers, where Yosys has none
-    bits: int  # of the narrower operand of its widest multiplier
-    registers: dict[str, str]  # a multiplier's parameters once its registers moved in
-    more: Callable[[dict], bool] = lambda cell: True  # what else must hold for a multiplier
-
-
-FAMILIES = {
-    "ecp5": Family(
-        flow=ECP5,
-        option="-noiopad",
-        models="-DNO_INCLUDES +/ecp5/cells_sim.v",
-        model=lattice_model(),
-        bits=18,
-        registers={"REG_OUTPUT_CLK": "CLK0"},
-        more=lambda cell: ["0"] in (cell["connections"]["A0"], cell["connections"]["B0"]),  # operands at the top
-    ),
-    "ice40": Family(
-        flow=ICE40,
-        models="-DNO_ICE40_DEFAULT_ASSIGNMENTS +/ice40/cells_sim.v",
-        bits=16,
-        registers={"A_REG": "1", "B_REG": "1", "PIPELINE_16x16_MULT_REG2": "1"},
-    ),
-    "gowin": Family(
-        flow=GOWIN,
-        option="-noiopads",
-        models="+/gowin/cells_sim.v",
-        model=gowin_model(9) + gowin_model(18),
-        bits=18,
-        registers={},
-    ),
-}
-
-
-def netlist_of(config, family, folder):
-    """The array's module after synthesis and the flow's changes, as Yosys' JSON has it."""
-    (folder / "design.v").write_text(to_verilog(MacArray(config), TOP))
-    synthesize_to(replace(family.flow, synthesis=f"{family.flow.synthesis} {family.option}"), folder, top=TOP)
-    return json.loads((folder / NETLIST).read_text())["modules"][TOP]
+def array_of(config, family, folder):
+    """The array's netlist."""
+    return netlist_of(to_verilog(MacArray(config), TOP), TOP, family, folder)
 
 
 def multipliers(array, family):
@@ -112,15 +23,7 @@ def multipliers(array, family):
 
 def run_array_tests(array, name, family, folder):
     """The array's own tests on its netlist; SystemExit where one fails."""
-    (folder / NETLIST).write_text(json.dumps({"modules": {TOP: array}}))  # without Yosys' own empty cells
-    (folder / "model.v").write_text(family.model)
-    models = (
-        f"read_verilog -defer {family.models}; read_verilog model.v"  # block RAMs' models take half a minute to read
-    )
-    flatten = "setattr -mod -unset whitebox =A:whitebox; proc; flatten; opt_clean"
-    script = f"read_json {NETLIST}; {models}; hierarchy -top {TOP}; {flatten}; write_verilog cells.v"
-    assert YOSYS.run(["-q", "-p", script], folder, "cells.log") == 0, (folder / "cells.log").read_text()
-    built = build((folder / "cells.v").read_text(), top=TOP, simulator="icarus")
+    built = build(verilog_of(array, TOP, family, folder), top=TOP, simulator="icarus")
     built.run(test_mac_array.__name__, folder=folder, environment={"CONFIG": name})
 
 
@@ -129,7 +32,7 @@ def run_array_tests(array, name, family, folder):
 def test_sums_stay_what_they_are(kind, name, tmp_path):
     """Every sum of the array's own test; no multiplier is lost, and registers are where they should be."""
     family, config = FAMILIES[kind], test_mac_array.CONFIGS[name]
-    array = netlist_of(config, family, tmp_path)
+    array = array_of(config, family, tmp_path)
     cells = multipliers(array, family)
     products = config.multipliers // config.products_per_dsp
     assert len(cells) >= products
@@ -143,7 +46,7 @@ def test_sums_stay_what_they_are(kind, name, tmp_path):
 def test_a_wrong_netlist_fails(kind, tmp_path):
     """Two wires of one multiplier's operand change places."""
     family, name = FAMILIES[kind], "two_lanes"
-    array = netlist_of(test_mac_array.CONFIGS[name], family, tmp_path)
+    array = array_of(test_mac_array.CONFIGS[name], family, tmp_path)
     nets = multipliers(array, family)[0]["connections"]
     if kind == "ecp5":
         nets["A16"], nets["A17"] = nets["A17"], nets["A16"]
