@@ -139,12 +139,13 @@ class Load(Instruction):
     addresses and a whole row of banks is moved in one cycle.
     """
 
-    target: int = _bits(2, "see Target")
+    # In front what a store has, too, in the same place: a unit that does one or the other needs no multiplexer.
     region: int = _bits(2, "see Region")
-    width: int = _bits(2, "weights: elements are 2 << width bits wide in memory")
     memory_address: int = _bits("memory_address_bits", "byte offset in the region, a multiple of the beat")
     beats: int = _bits("transfer_beats_bits", "beats to read, at least 1, whole rows or words")
     word_address: int = _bits("word_address_bits", "first address in the scratchpad")
+    target: int = _bits(2, "see Target")
+    width: int = _bits(2, "weights: elements are 2 << width bits wide in memory")
 
     def __post_init__(self):
         object.__setattr__(self, "opcode", int(Opcode.LOAD))
