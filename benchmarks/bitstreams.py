@@ -1,6 +1,6 @@
-"""Bitstreams of whole networks for the ULX3S, by the open tools: post-route clock, resources, images per second.
+"""Bitstreams of whole networks by the open tools: post-route clock, resources, images per second.
 
-    python -m benchmarks.bitstreams lenet5 resnet20 resnet20_4bit > bitstreams.jsonl
+    python -m benchmarks.bitstreams lenet5 resnet20 > bitstreams.jsonl
 
 Without names all are made. Tunes the network by the paper's method, writes its build folder (build/bitstreams/NAME)
 for the machine below, simulates two images in RTL, the second of which may find its weights on the chip, and runs
@@ -22,7 +22,6 @@ from quantflow.compiler import compile_network
 from quantflow.tuner.tune import tune
 from sim.inference import simulate
 
-BOARD = "ulx3s-85f"
 FOLDER = Path("build") / "bitstreams"
 SIMULATED = 2  # images: the first one's run is cold
 TUNING_IMAGES = 64
@@ -30,10 +29,11 @@ TUNING_IMAGES = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """A network, the clock asked for, and how its machine differs from the board's own."""
+    """A network, the board and the clock asked for, and how its machine differs from the board's own."""
 
     network: str
     clock_mhz: float
+    board: str = "ulx3s-85f"
     weight_bits: int = 8
     machine: dict = field(default_factory=dict)
 
@@ -50,12 +50,14 @@ WORKS = {
         weight_bits=4,
         machine=_RESNET20 | {"pixels": 4, "activation_depth": 1536, "weight_bits": 4, "products_per_dsp": 2},
     ),
+    "lenet5_icebreaker": Work(network="lenet5", clock_mhz=18, board="icebreaker"),
 }
 
 
 def write_build(name, folder):
     """Write the build folder of a work; returns images of its network."""
-    work, board = WORKS[name], boards.find(BOARD)
+    work = WORKS[name]
+    board = boards.find(work.board)
     case = networks.load(work.network)
     quantized = tune(case.network, case.calibration[:TUNING_IMAGES], method="paper", weight_bits=work.weight_bits)
     board = replace(board, clock_mhz=work.clock_mhz, config=replace(board.config, **work.machine))
