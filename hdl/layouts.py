@@ -69,7 +69,7 @@ def word_write(word, address_bits):
 
 
 def struct_layout(type_, config):
-    """Layout of an instruction or struct of `quantflow.isa`: its bits, which for fields with a `least` value say less."""
+    """Layout of an instruction or struct of `quantflow.isa`; a field's bits say by how much it is above its `least`."""
     members = {}
     for f in fields(type_):
         struct, bits = isa.struct_of(f, config), isa.field_bits(f, config)

@@ -4,8 +4,8 @@ Each instruction is a frozen dataclass; its fields' widths follow from the confi
 docstring is the loop nest that it performs. All instructions of a machine have the same size,
 `instruction_bits(config)`, a whole number of beats; a field's bits lie from the least significant
 bit upwards in the order of the declarations. A field that is at least 1 is stored less 1, and one
-of what a machine does without has no bits and its least value. The word's highest bits are the seal that its program gives it, see
-`quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
+of what a machine does without has no bits and its least value. The word's highest bits are the seal
+that its program gives it, see `quantflow/seal.py`. `docs/instruction_set.md` is generated from this file.
 """
 
 from dataclasses import dataclass, field, fields
@@ -246,7 +246,7 @@ class Compute(Instruction):
     passes: int = _bits(3, "digits of the weights, the highest first; 1 for MAXIMUM", least=1)
     kernel_rows: int = _bits("extent_bits", "kernel rows", least=1)
     kernel_columns: int = _bits("extent_bits", "kernel columns", least=1)
-    input_blocks: int = _bits("extent_bits", "blocks of input channels accumulated for a result; 1 for MAXIMUM", least=1)
+    input_blocks: int = _bits("extent_bits", "blocks of input channels summed for a result; 1 for MAXIMUM", least=1)
     output_block_stride: int = _bits("activation_address_bits", "words that the source moves on with an output block")
     output_row_step: int = _bits(6, "source rows from an output row to the next")
     output_row_stride: int = _bits("activation_address_bits", "output_row_step in words")
@@ -262,7 +262,9 @@ class Compute(Instruction):
     residual_aligned: int = _bits(
         1, "1: no shift between the residual's last pass and the first of the others", where="residuals"
     )
-    residual_blocks: int = _bits("extent_bits", "blocks of the residual accumulated for a result", where="residuals", least=1)
+    residual_blocks: int = _bits(
+        "extent_bits", "blocks of the residual summed for a result", where="residuals", least=1
+    )
     residual_first: Position = _struct(
         Position, "column of the residual that pixel 0 of group 0 reads", where="residuals"
     )
