@@ -129,8 +129,8 @@ async def errors_show_and_pass(dut):
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_system(name, tmp_path):
-    network = RandomNetwork(3, (3, 15, 12))
-    quantized = network.convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((2, 2)).dense(5, relu=False).finish()
+    network = RandomNetwork(3, (3, 21, 16))
+    quantized = network.convolution(6, (3, 3), padding=(1, 1, 1, 1)).pool((3, 3)).dense(5, relu=False).finish()
     folder, config = tmp_path / "build", MACHINES[name]
     write_project(compile_network(quantized, config), quantized, replace(boards.find(name), config=config), folder)
     images = network.images(3)
