@@ -17,5 +17,6 @@ SYNTHESIS = "; ".join([
     "wreduce",  # a product's operands are as wide as its result until their own width is found
     f"techmap -map +/mul2dsp.v -map +/ice40/dsp_map.v {_DEFINED}",
     "chtype -set $mul t:$__soft_mul",
-    "synth_ice40 -device u",
+    # Eight flip-flops share a tile's clock enable: one that few have leaves places empty where the part is full.
+    "synth_ice40 -device u -dffe_min_ce_use 4",
 ])
