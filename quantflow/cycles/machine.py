@@ -93,4 +93,5 @@ class Machine:
 
 
 def unit_of(instruction):
+    """The Unit that does an instruction."""
     return Unit(instruction.opcode - Opcode.LOAD)
