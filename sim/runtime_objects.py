@@ -18,7 +18,10 @@ OBJECTS = "verilated*.o"  # of the runtime; everything else depends on the desig
 
 def provide(cache, build):
     """Copy the runtime's objects, if the cache has them, into the build's folder."""
-    for file in _place(cache, build).glob(OBJECTS):
+    place = _place(cache, build)
+    if place.exists():
+        os.utime(place)  # the cache keeps what was used last
+    for file in place.glob(OBJECTS):
         shutil.copy(file, build)  # newer than the makefiles, or make would compile it again
 
 

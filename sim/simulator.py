@@ -19,23 +19,17 @@ from pathlib import Path
 from cocotb_tools.runner import Verilator, get_runner
 
 from quantflow.errors import UserError
-from sim import runtime_objects
+from sim import cache, runtime_objects
 
 SYSTEM_VERILATOR = "QUANTFLOW_SYSTEM_VERILATOR"  # environment variable: use the Verilator on the PATH
 OLDEST_VERILATOR = (5, 36)  # that cocotb 2.1 works with
 TIMESCALE = ("1ns", "1ps")
+ICARUS_PROGRAM = "sim.vvp"  # as cocotb's runner names it; Verilator's has the name of the top module
 WAVES = {"verilator": "dump.vcd", "icarus": "dump.fst"}  # files for a run's waves, in the formats that they write
 WAVES_MACRO = "WAVES"  # defined where a simulation is built for waves: its Verilog says which are recorded, and where
 COMPILER_OPTIONS = "OPT_FAST=-O3 OPT_SLOW=-O1"  # of Verilator's makefile
 VERILATOR_OPTIONS = ("-O3", "--x-assign", "fast", "--x-initial", "fast", "-Wno-WIDTH", "-Wno-fatal")
 VERILATOR_OPTIONS += ("--preproc-token-limit", "10000000")  # a large array's products are one assignment
-
-
-def cache_folder():
-    """Where built simulations are kept: $QUANTFLOW_CACHE, or the user's cache folder."""
-    if "QUANTFLOW_CACHE" in os.environ:
-        return Path(os.environ["QUANTFLOW_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "quantflow"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +82,7 @@ class _Verilator(Verilator):
         if self._closed:
             place = verilate.index("--public-flat-rw")
             verilate = [*verilate[:place], "--public-depth", "1", *verilate[place + 1 :]]
-        provide = [sys.executable, runtime_objects.__file__, str(cache_folder()), str(self.build_dir)]
+        provide = [sys.executable, runtime_objects.__file__, str(cache.cache_folder()), str(self.build_dir)]
         return [verilate, provide, *make]
 
 
@@ -102,9 +96,9 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
     closed = closed and simulator == "verilator"
     options = (*VERILATOR_OPTIONS, COMPILER_OPTIONS) if simulator == "verilator" else ()
     key = hashlib.sha256(repr((verilog, top, simulator, options, closed, waves)).encode()).hexdigest()[:24]
-    folder = cache_folder() / f"{top}-{key}"
+    folder = cache.cache_folder() / f"{top}-{key}"
     result = Build(simulator=simulator, top=top, folder=folder, waves=waves)
-    if (folder / "built").exists():
+    if cache.use(folder):
         return result
     # Built beside its final place and renamed, so that an interrupted or concurrent build is
     # never taken for a finished one.
@@ -127,16 +121,12 @@ def build(verilog, *, top, simulator="verilator", waves=False, closed=False):
                 log_file=partial / "build.log",
             )
             if simulator == "verilator":
-                runtime_objects.keep(cache_folder(), partial)
+                runtime_objects.keep(cache.cache_folder(), partial)
         except (SystemExit, RuntimeError, subprocess.CalledProcessError) as error:
             log = (partial / "build.log").read_text() if (partial / "build.log").exists() else ""
             shutil.rmtree(partial)
             raise RuntimeError(f"{simulator} could not build {top}:\n{log[-4000:]}") from error
-    (partial / "built").touch()
-    try:
-        partial.rename(folder)
-    except OSError:  # another process finished the same build first
-        shutil.rmtree(partial)
+    cache.keep(partial, folder, file=top if simulator == "verilator" else ICARUS_PROGRAM)
     return result
 
 
