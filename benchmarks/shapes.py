@@ -5,7 +5,7 @@ vgg16           the same with its three fully connected layers
 vgg16_svd       FC6 as 25088 x 500 and 500 x 4096, fully connected weights of 4 bits (Qiu et al., FPGA 2016)
 resnet50        as the `onnx` package carries it, 224 x 224
 squeezenet      likewise
-vgg19           its shape: the file that `onnx` carries makes its weights by operators that the importer refuses
+vgg19           likewise
 """
 
 import math
@@ -19,15 +19,13 @@ from quantflow.importer import load_network
 from quantflow.quantized import REQUANTIZED, QuantizedLayer, QuantizedNetwork
 
 VGG16 = (64, 64, "pool", 128, 128, "pool", *(256,) * 3, "pool", *(512,) * 3, "pool", *(512,) * 3, "pool")
-VGG19 = (64, 64, "pool", 128, 128, "pool", *(256,) * 4, "pool", *(512,) * 4, "pool", *(512,) * 4, "pool")
 VGG_FC = (4096, 4096, 1000)
 VGG_SVD_FC = (500, 4096, 4096, 1000)
-CARRIED = {"resnet50": "light_resnet50", "squeezenet": "light_squeezenet"}
+CARRIED = {name: f"light_{name}" for name in ("resnet50", "squeezenet", "vgg19")}
 VGGS = {
     "vgg16_conv": (VGG16, ()),
     "vgg16": (VGG16, VGG_FC),
     "vgg16_svd": (VGG16, VGG_SVD_FC),
-    "vgg19": (VGG19, VGG_FC),
 }
 NAMES = (*VGGS, *CARRIED)
 

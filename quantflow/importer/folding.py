@@ -8,13 +8,14 @@ chain is computed for several numbers: what differs between them depends on the 
 import math
 
 import numpy as np
-from onnx import helper
+from onnx import TensorProto, helper
 
 from quantflow.importer.nodes import Excess, Refusal, UnknownShape
 from quantflow.importer.tensors import MAX_RANK, is_numeric
 
 MAX_VALUES = 1 << 27  # in any input or output of a node that is folded
 MAX_GROWN = 1 << 22  # values that a node may make out of fewer: beyond, small files would fill the memory
+MAX_FILLED = 100 << 20  # floats of a ConstantOfShape: they share one number's memory, but may be copied later
 MAX_WORK = 1 << 28  # values that all folded nodes of a model may read and make
 NODE_WORK = 1 << 15  # what one evaluation costs beside its values: in all, some thousands of nodes are computed
 SHAPES = ("Shape", "Size")
@@ -90,6 +91,8 @@ def _evaluated(proto, inputs, opset):
             f"makes a constant of type {result.dtype}, {result.ndim} dimensions and {result.size} values, which is "
             f"not supported"
         )
+    if _fills_floats(proto) and result.size:
+        result = np.broadcast_to(result.flat[0], result.shape)
     return result
 
 
@@ -104,7 +107,7 @@ def _checked_size(proto, inputs):
         made = _made(proto, arrays)
     except (ArithmeticError, TypeError, ValueError, IndexError, RuntimeError):  # the last one for too many axes
         raise Refusal("cannot be computed from its constants, which do not fit each other") from None
-    limit = min(MAX_VALUES, max(MAX_GROWN, read))
+    limit = MAX_FILLED if _fills_floats(proto) else min(MAX_VALUES, max(MAX_GROWN, read))
     if not made <= limit:
         raise Excess(f"makes a constant of {made} values out of {read}; at most {limit} are computed")
     # ONNX divides integers towards zero, numpy downwards.
@@ -113,6 +116,12 @@ def _checked_size(proto, inputs):
     if operator == "Cast" and not all(is_numeric(each.i) for each in proto.attribute if each.name == "to"):
         raise Refusal("casts a constant to a type that is not supported")
     return read + math.ceil(made)
+
+
+def _fills_floats(proto):
+    """Whether the node repeats one float32, as weights are written where a file shall stay small."""
+    kinds = [each.t.data_type for each in proto.attribute if each.name == "value"]
+    return proto.op_type == "ConstantOfShape" and kinds in ([], [TensorProto.FLOAT])
 
 
 def _made(proto, arrays):

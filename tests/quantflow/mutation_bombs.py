@@ -89,7 +89,7 @@ def doubling_chain(rng, model):
 
 def busy_chain(rng, model):
     """Thousands of foldable nodes, each working on a large constant or on shapes."""
-    count, size = pick(rng, COUNTS), pick(rng, (1, 2**10, 2**20, 2**23))
+    count, size = pick(rng, COUNTS), pick(rng, (1, 2**10, 2**20, 2**23, 2**26))
     operator = pick(rng, ("Add", "Mul", "Reshape", "ReduceProd", "Neg", "Shape", "Transpose", "Identity"))
     constants = {"size": np.array([size], np.int64), "flat": np.array([-1], np.int64), "one": np.ones(1, np.float32)}
     nodes = [node("ConstantOfShape", ["size"], ["many"])]

@@ -157,6 +157,23 @@ def test_large_weights_are_still_computed(worker, tmp_path):
     assert worker.judge(saved(model, tmp_path)).kind == "imported"
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_weights_of_one_number_are_as_large_as_any_networks(worker, tmp_path, count):
+    """A small file may fill memory with them, but within the bound, however many layers copy them."""
+    nodes = [node("ConstantOfShape", ["shape"], ["w"]), node("Flatten", ["x"], ["y0"])]
+    nodes += [node("Gemm", [f"y{index}", "w"], [f"y{index + 1}"], alpha=0.5) for index in range(count)]
+    model = build(nodes, {"shape": np.array([10240, 10240])}, ("N", 10240, 1, 1))
+    outcome = worker.judge(saved(model, tmp_path))
+    assert outcome.kind == ("imported" if count == 1 else "refused"), outcome
+    assert count == 1 or "beyond 201326592 weights, which is the limit" in outcome.text
+
+
+def test_more_weights_of_one_number_than_any_network_has(worker, tmp_path):
+    nodes = [node("ConstantOfShape", ["shape"], ["w"]), node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w"], ["y"])]
+    model = build(nodes, {"shape": np.array([10241, 10240])}, ("N", 10241, 1, 1))
+    assert "makes a constant of 104867840 values out of 2; at most 104857600 are" in refused(worker, model, tmp_path)
+
+
 def shared(count, operator, size, weight, **attributes):
     """`count` layers, one behind the other, on [N, size], which all read one constant."""
     names = ["x", *(f"c{index}" for index in range(count))]
