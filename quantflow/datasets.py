@@ -1,5 +1,6 @@
 """The user's images: reading an npz file and refusing what would give wrong results."""
 
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def load_dataset(path, input_shape):
 def read_arrays(path, names=None):
     """The arrays of an npz file by name, those in `names` only if given; runs no code from the file.
 
-    Raises UserError as `load_dataset` does.
+    Raises UserError as `load_dataset` does, and where they unpack to more than half of this machine's memory.
     """
     try:
         with open(path, "rb") as file:
@@ -69,8 +70,10 @@ def _read_members(path, file, names):
         members = archive.files
     except _DAMAGED:
         raise UserError(f"{path} is a damaged npz file") from None
+    names = [name for name in (members if names is None else names) if name in members]
+    _check_bytes(path, sum(member.file_size for member in archive.zip.infolist() if _named(member) in names))
     arrays = {}
-    for name in members if names is None else [name for name in names if name in members]:
+    for name in names:
         try:
             array = archive[name]
         except _DAMAGED as error:
@@ -81,6 +84,25 @@ def _read_members(path, file, names):
             raise UserError(f"{name} in {path} is not a numpy array")
         arrays[name] = array
     return arrays
+
+
+def _named(member):
+    """The array's name of a file in the archive, as numpy gives it."""
+    return member.filename.removesuffix(".npy")
+
+
+def _check_bytes(path, size):
+    limit = _physical_memory() // 2
+    if size > limit:
+        raise UserError(
+            f"{path} unpacks to {size / (1 << 20):,.0f} MiB, where at most {limit / (1 << 20):,.0f} MiB are read, half "
+            f"of this machine's memory"
+        )
+
+
+def _physical_memory():
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def check_images(images, input_shape, name):

@@ -5,6 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from quantflow import datasets
 from quantflow.datasets import check_images, load_dataset, read_arrays
 from quantflow.errors import UserError
 
@@ -148,6 +149,16 @@ def test_labels_that_are_no_classes(tmp_path):
         stored(tmp_path, x=image_array(), y=np.array([0, 1, -2, 3, 4])),
         "holds the label -2, where labels count from 0$",
     )
+
+
+def test_more_than_memory(tmp_path, monkeypatch):
+    """A small file may unpack to any size: what is not read does not count."""
+    path = tmp_path / "images.npz"
+    np.savez_compressed(path, x=image_array(), other=np.zeros(1 << 20))
+    monkeypatch.setattr(datasets, "_physical_memory", lambda: 4 << 20)
+    assert len(load_dataset(path, SHAPE)) == 5
+    np.savez_compressed(path, x=np.zeros((88000, *SHAPE), np.float32))
+    refused(path, "unpacks to 4 MiB, where at most 2 MiB are read, half of this machine's memory$")
 
 
 def test_read_arrays_reads_all_or_the_named(tmp_path):
