@@ -95,7 +95,8 @@ class Fetch(wiring.Component):
         """Shift an instruction's beats into place, the first one lowest; returns whether its check holds."""
         beats = self._queue(m) if self.config.overlap else self.beats
         word = self.instructions.payload
-        count, take = Signal(range(self.instruction_beats)), Signal()
+        count = Signal(range(self.instruction_beats))
+        take = Signal()
         m.d.comb += [
             beats.ready.eq(~self.instructions.valid | self.instructions.ready),
             take.eq(beats.valid & beats.ready),
