@@ -52,9 +52,10 @@ def _dense(site, weight, bias, factor=1.0):
     features = site.feature_count()
     if weight.shape[1] != features:
         raise Refusal(f"has a weight for {weight.shape[1]} features, but reads {with_batch((features,))}")
-    if factor != 1:
-        weight = factor * weight.astype(np.float64)
     with np.errstate(over="ignore"):
+        if factor != 1:  # in float64, but never the whole matrix: it may be hundreds of megabytes
+            scaled = np.empty(weight.shape, np.float32)
+            weight = np.multiply(weight, factor, out=scaled, dtype=np.float64, casting="unsafe")
         weight, bias = np.ascontiguousarray(weight, dtype=np.float32), bias.astype(np.float32)
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
         raise Refusal("has weights that exceed float32 when multiplied by alpha or beta")

@@ -91,7 +91,7 @@ def settle_quantizers(draft):
     _settle(draft.input_name, met, formats, maps)
     for step in rewriter.steps():
         if isinstance(step, Quantizer):
-            owner, given = maps.get(step.inputs[0], (step.inputs[0], None))
+            owner, given = _owner(maps, step.inputs[0])
             maps[step.name] = owner, step.format
             if given == step.format:
                 rewriter.drop(step, f"the format of {owner}")
@@ -99,7 +99,7 @@ def settle_quantizers(draft):
                 rewriter.refuse(step, _conflict(step, owner, given, met[owner]))
             continue
         if isinstance(step, MOVES):
-            maps[step.name] = maps[step.inputs[0]]
+            maps[step.name] = _owner(maps, step.inputs[0])
         else:
             _settle(step.name, met, formats, maps)
         reason = _lost(draft, step, maps, met)
@@ -128,6 +128,11 @@ def _settle(name, met, formats, maps):
         formats[name] = given
 
 
+def _owner(maps, name):
+    """The entry of `maps`; what no step makes is a second input of the model, which is refused."""
+    return maps.get(name, (name, None))
+
+
 def _conflict(step, owner, given, met):
     mine = f"rounds the map of {owner!r} to {_words(step.format)}"
     if given is not None:
@@ -140,7 +145,7 @@ def _conflict(step, owner, given, met):
 
 def _lost(draft, step, maps, met):
     """Why a step's constants are not on the scales at which the machine has them; None if they are."""
-    owner, given = maps[step.inputs[0]] if step.inputs else ("", None)
+    owner, given = _owner(maps, step.inputs[0]) if step.inputs else ("", None)
     if given is None:
         return None
     pads = isinstance(step, Pad) and None in met[step.name]  # else the padding is rounded as well

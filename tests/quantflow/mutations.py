@@ -292,10 +292,22 @@ def odd_names(rng, model):
                 names[:] = [text if name == old else name for name in names]
 
 
+def second_input(rng, model):
+    """A node reads an input of the model that was not there, in place of another one or of what a node makes."""
+    graph = model.graph
+    added = graph.input.add()
+    added.CopyFrom(graph.input[0])
+    added.name = "second"
+    if rng.random() < 0.5:
+        graph.input.insert(0, graph.input.pop())
+    node = pick(rng, [node for node in graph.node if node.input])
+    node.input[int(rng.integers(len(node.input)))] = "second"
+
+
 MUTATIONS = (
     *(flip, truncate, splice, initializer_dims, value_sizes, attribute_number, attribute_type, cycle, rename, missing),
     *(repeated, reordered, operator, opset, weights, integer_weights, data_type, data_length, external_data, subgraph),
-    *(odd_names, *BOMBS),
+    *(odd_names, second_input, *BOMBS),
 )
 
 

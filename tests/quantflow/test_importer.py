@@ -251,7 +251,7 @@ def test_an_initializer_may_also_be_listed_as_input(tmp_path):
     assert load_network(saved(model, tmp_path)).input_name == "x"
 
 
-@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:onnx")  # of its own cases, as it makes them
 def test_onnxs_own_published_cases_agree_or_are_refused(tmp_path):
     agreed = 0
     for case in load_model_tests(kind="node"):

@@ -340,6 +340,16 @@ def test_inputs_of_other_types(tmp_path):
     assert "is not a tensor; float32 [N, C, H, W] or [N, F] is expected" in refused(model, tmp_path)
 
 
+@pytest.mark.parametrize("first", ["Relu z -> c", "Conv z w -> c", "Add z x -> c", "MaxPool z -> c", "Dropout z -> c"])
+def test_a_second_input_that_is_read(tmp_path, first):
+    attributes = {"kernel_shape": [1, 1]} if first.startswith("MaxPool") else {}
+    last = "Relu c -> y" if first.startswith("Conv") else "Conv c w -> y"
+    model = build([node(first, **attributes), node(last)], {"w": CONSTANTS["w"]})
+    model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, ("N", 3, 8, 8)))
+    assert refused(model, tmp_path) == "it has 2 inputs ('x', 'z'); exactly one is supported"
+    assert not inspect_model(tmp_path / "model.onnx").supported
+
+
 def test_several_inputs_or_outputs(tmp_path):
     model = build([CONV, node("Relu c -> y")], CONSTANTS)
     second = helper.make_tensor_value_info("z", TensorProto.FLOAT, ("N", 3, 8, 8))
@@ -380,9 +390,7 @@ def test_a_layer_whose_output_nothing_reads(tmp_path):
     )
 
 
-@pytest.mark.parametrize(
-    "nodes", [[node("Identity x -> y")], [node("Flatten x -> f"), node("Dropout f -> y")]]
-)
+@pytest.mark.parametrize("nodes", [[node("Identity x -> y")], [node("Flatten x -> f"), node("Dropout f -> y")]])
 def test_a_graph_without_layers(nodes, tmp_path):
     text = refused(build(nodes, {}), tmp_path)
     assert text == "it has no layer that computes; a network needs at least one"
@@ -391,9 +399,7 @@ def test_a_graph_without_layers(nodes, tmp_path):
 def test_a_graph_without_nodes(tmp_path):
     text = refused(build([], {}, output="x"), tmp_path)
     assert text.startswith("it has an output 'x' that no layer makes")
-    assert (
-        "has no nodes; a network needs at least one layer" in inspect_model(tmp_path / "model.onnx").problems
-    )
+    assert "has no nodes; a network needs at least one layer" in inspect_model(tmp_path / "model.onnx").problems
 
 
 def test_repeated_initializers_and_attributes(tmp_path):
