@@ -12,6 +12,7 @@ from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, SQUARED
 
 RANGE_FILLING = "range-filling"  # channels scaled by real factors, so that maps fill their ranges
 EQUALIZATION = "equalization"  # depthwise networks, one fl a layer: channels scaled by powers of two where it pays
+UNSIGNED_INPUT = "unsigned-input"  # a network input without negative values, of pixels say, has no sign bit
 SQUARED_ERROR = "squared-error"  # fractional lengths of maps (and of weights, without output-error) by squared error
 LEAST_SQUARES = "least-squares"  # the weights are first refitted to the quantized input
 OUTPUT_ERROR = "output-error"  # the weights' fractional length by the error that it makes at the layer's output
@@ -22,7 +23,7 @@ BIAS_CORRECTION = "bias-correction"  # the mean error at the output goes into th
 JOINT = "joint"  # at last, each map's fractional length moves to a neighbour where the network's output gains
 
 STEPS = (
-    *(RANGE_FILLING, EQUALIZATION),
+    *(RANGE_FILLING, EQUALIZATION, UNSIGNED_INPUT),
     *(SQUARED_ERROR, LEAST_SQUARES, OUTPUT_ERROR, COMPENSATION, REFINEMENT, BIAS_CORRECTION),
 )
 OPTIONAL_STEPS = (JOINT,)  # only where asked for: they have not paid on the networks measured

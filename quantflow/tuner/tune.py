@@ -20,7 +20,7 @@ from quantflow.tuner.equalization import better_equalized, may_equalize
 from quantflow.tuner.joint import IMAGES as JOINT_IMAGES
 from quantflow.tuner.joint import refine_together
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
-from quantflow.tuner.methods import EQUALIZATION, JOINT, RANGE_FILLING, find_method
+from quantflow.tuner.methods import EQUALIZATION, JOINT, RANGE_FILLING, UNSIGNED_INPUT, find_method
 from quantflow.tuner.range_filling import fill_ranges
 from quantflow.tuner.room import Room
 
@@ -51,7 +51,8 @@ def tune(
     The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names
     from `tuner.methods.STEPS` (by default all) and `OPTIONAL_STEPS`: see there. The steps range-filling and
     equalization give the result a `network` of the same function with other numbers. With `per_channel` every
-    output channel's weights have their own fl; with `unsigned` maps without negative values have no sign bit.
+    output channel's weights have their own fl; with `unsigned` maps without negative values have no sign bit (the
+    network's input has none by the step unsigned-input already).
 
     Formats that the network came with (`Network.formats`, `weight_formats`) are kept: such weights are
     rounded by no step, and such a layer's bias is the given one, rounded. Where all are given nothing is
@@ -157,7 +158,7 @@ def _choices(network, method, weight_bits, activation_bits, unsigned):
             method=method,
             weight_bits=weight_bits.get(name),
             activation_bits=activation_bits.get(name),
-            unsigned=unsigned,
+            unsigned=unsigned or name == network.input_name and method.has(UNSIGNED_INPUT),
             output=network.formats.get(name),
             weights=network.weight_formats.get(name),
         )

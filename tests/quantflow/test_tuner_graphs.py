@@ -16,7 +16,7 @@ from quantflow.quantized import MOVING
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
 from quantflow.tuner import tune as tune_module
-from quantflow.tuner.methods import METHODS, STEPS
+from quantflow.tuner.methods import METHODS, STEPS, UNSIGNED_INPUT
 from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.naive import exact_value, naive_slope_fl
@@ -128,8 +128,14 @@ def test_only_maps_without_negative_values_are_unsigned(method):
 
 def test_an_input_without_negative_values_is_unsigned():
     network, calibration = every_kind(), np.abs(images())
-    assert tune(network, calibration, unsigned=True).input == Format(bits=8, fl=6, signed=False)
-    assert tune(network, calibration).input.signed
+    unsigned, signed = Format(bits=8, fl=6, signed=False), Format(bits=8, fl=5)
+    tuned = tune(network, calibration)
+    assert tuned.input == unsigned
+    assert all(tuned.output_format(layer.name).signed for layer in network.layers if not isinstance(layer, MOVING))
+    assert tune(network, calibration, steps=[step for step in STEPS if step != UNSIGNED_INPUT]).input == signed
+    assert tune(network, calibration, method="mse").input == signed
+    assert tune(network, calibration, method="mse", unsigned=True).input == unsigned
+    assert tune(network, images()).input.signed
 
 
 def test_no_sign_bit_means_less_error():

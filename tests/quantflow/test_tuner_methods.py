@@ -12,7 +12,7 @@ from quantflow.tuned_file import load, save
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
 from quantflow.tuner import rounding
-from quantflow.tuner.methods import METHODS, STEPS, find_method
+from quantflow.tuner.methods import METHODS, STEPS, UNSIGNED_INPUT, find_method
 from quantflow.tuner.search import quantization_error
 from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import limited_fl
@@ -109,6 +109,8 @@ def test_the_default_method_is_better_at_few_bits(per_channel):
 @pytest.mark.parametrize("step", STEPS[2:])
 def test_each_step_works_alone(step):
     network, calibration = small_network(), images(50)
+    if step == UNSIGNED_INPUT:
+        calibration = np.abs(calibration)
     paper = tune(network, calibration, weight_bits=3, method="paper")
     alone = tune(network, calibration, weight_bits=3, method="default", steps=[step])
     assert not same(paper, alone)
