@@ -6,6 +6,7 @@ OMP_NUM_THREADS say.
 """
 
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -23,6 +24,25 @@ def each(function, items):
         return [function(item) for item in items]
     with small_matrices(), ThreadPoolExecutor(threads) as pool:
         return list(pool.map(function, items))
+
+
+def in_order(function, items):
+    """Yield function(item) for each item, in order; several are computed at a time, and few wait to be taken.
+
+    Within `function` further calls take one item after the other.
+    """
+    threads = thread_count()
+    if threads < 2:
+        yield from map(function, items)
+        return
+    with small_matrices(), ThreadPoolExecutor(threads) as pool:
+        waiting = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def small_matrices():

@@ -1,6 +1,5 @@
 """One layer of the tuner's way through the network: its integers, its output's format, its maps."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,15 +12,11 @@ from quantflow.given import check_given_output, given_weight
 from quantflow.graph import Activation, WeightFormat
 from quantflow.integer_engine import batches, run_layer, working_bytes
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer
-from quantflow.threads import small_matrices
 from quantflow.tuner.activations import choose_output, with_output
 from quantflow.tuner.methods import Method
-from quantflow.tuner.moments import columns
 from quantflow.tuner.room import Stream
 from quantflow.tuner.rounding import RoundedWeights, round_weights
 from quantflow.tuner.weights import least_error_fl, quantize_bias
-
-SMALL_COLUMNS = 1024  # inputs of one output, up to which the matrices of its layer's steps are small
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,8 +107,7 @@ def _with_weights(tuned, layer, sources, output, choice, gains):
     formats = [tuned.output_format(name) for name in layer.inputs]
     if choice.weights is None:
         bits = choice.weight_bits
-        with small_matrices() if columns(layer) <= SMALL_COLUMNS else nullcontext():
-            rounded = round_weights(layer, sources, formats, bits, choice.method, gains)
+        rounded = round_weights(layer, sources, formats, bits, choice.method, gains)
     else:
         bits, fl = choice.weights.bits, np.asarray(choice.weights.fl, dtype=np.int32)
         rounded = RoundedWeights(weight=given_weight(layer, choice.weights), weight_fl=fl, bias=layer.bias)

@@ -10,9 +10,12 @@ import numpy as np
 
 from quantflow.arithmetic import times_power_of_two
 from quantflow.graph import Dense
+from quantflow.threads import in_order
 
 SAMPLES = 1 << 15  # windows that the moments are taken over, drawn evenly from all images
-COLUMN_VALUES = 1 << 23  # of unfolded windows at a time
+COLUMN_VALUES = 1 << 20  # of unfolded windows at a time
+LARGE_COLUMN_VALUES = 1 << 23  # the same of layers with large matrices
+SMALL_COLUMNS = 1024  # inputs of one output, up to which the matrices of its layer's steps are small
 MAX_COLUMNS = 4608  # inputs of one output (512 channels of 3x3), up to which second moments are taken
 
 
@@ -62,33 +65,24 @@ def input_moments(layer, sources, formats):
     """
     weight = grouped(layer, layer.weight).astype(np.float32)
     groups, rows, width = weight.shape
-    order = _taps_first(layer)
+    order, centre = _taps_first(layer), _centre(layer, sources[0].fixed)
     weight = weight[..., order].swapaxes(1, 2)
-    mean, cross_mean = np.zeros((groups, width)), np.zeros((groups, rows))
-    second, cross = np.zeros((groups, width, width)), np.zeros((groups, rows, width))
-    count = 0
-    # All in units of the input's least significant bit, and x about its centre: products then stay far from
-    # float32's limits, and what varies is not lost beside a large mean.
-    fl, centre = formats[0].fl, _centre(layer, sources[0].fixed)
-    for images, places in _samples(layer, len(sources[0].exact)):
-        x = _rows(layer, sources[0].fixed[images], places).astype(np.float32)
-        missing = _rows(layer, times_power_of_two(sources[0].exact[images], fl), places)
-        missing = (missing - x) @ weight
-        for source, format in zip(sources[1:], formats[1:], strict=True):
-            fixed = times_power_of_two(source.fixed[images].astype(np.float32), fl - format.fl)
-            lacking = gathered(times_power_of_two(source.exact[images], fl) - fixed, places)
-            missing += lacking.reshape(groups, rows, -1).swapaxes(1, 2)
-        x -= centre[:, None, order].astype(np.float32)
-        count += x.shape[1]
-        mean += x.sum(axis=1, dtype=np.float64)
-        cross_mean += missing.sum(axis=1, dtype=np.float64)
-        cross += missing.swapaxes(1, 2) @ x
-        for g in range(groups):
-            # Two dimensions: BLAS knows that the product of a matrix with itself is symmetric, and halves the work.
-            second[g] += x[g].T @ x[g]
+
+    def batch_sums(batch):
+        return _sums(layer, sources, formats, weight, centre[:, None, order].astype(np.float32), *batch)
+
+    shapes = (groups, width), (groups, width, width), (groups, rows, width), (groups, rows)
+    totals, count = [np.zeros(shape) for shape in shapes], 0
+    # Large matrices BLAS shares among its threads itself.
+    on_threads = map if columns(layer) > SMALL_COLUMNS else in_order
+    for windows, *sums in on_threads(batch_sums, _samples(layer, len(sources[0].exact))):
+        count += windows
+        for total, part in zip(totals, sums, strict=True):
+            total += part
+    mean, second, cross, cross_mean = (total / count for total in totals)
     back = np.argsort(order)
     mean, cross, second = mean[:, back], cross[..., back], second[:, back[:, None], back]
-    mean, second, cross, cross_mean = (sums / count for sums in (mean, second, cross, cross_mean))
+    fl = formats[0].fl
     cross += cross_mean[:, :, None] * centre[:, None]
     second += mean[:, :, None] * centre[:, None] + centre[:, :, None] * (mean + centre)[:, None]
     mean, cross_mean = (np.ldexp(values, -fl) for values in (mean + centre, cross_mean))
@@ -99,12 +93,35 @@ def input_moments(layer, sources, formats):
     return Moments(mean=mean, second=second, cross=cross, cross_mean=cross_mean)
 
 
+def _sums(layer, sources, formats, weight, centre, images, places):
+    """(windows, sums of x, x x', d x' and d) over the pixels `places` of some images, x's taps as in `_rows`.
+
+    All in units of the input's least significant bit, and x about its `centre`: products then stay far from float32's
+    limits, and what varies is not lost beside a large mean.
+    """
+    groups, _, rows = weight.shape
+    fl = formats[0].fl
+    x = _rows(layer, sources[0].fixed[images], places).astype(np.float32)
+    missing = _rows(layer, times_power_of_two(sources[0].exact[images], fl), places)
+    missing = (missing - x) @ weight
+    for source, format in zip(sources[1:], formats[1:], strict=True):
+        fixed = times_power_of_two(source.fixed[images].astype(np.float32), fl - format.fl)
+        lacking = gathered(times_power_of_two(source.exact[images], fl) - fixed, places)
+        missing += lacking.reshape(groups, rows, -1).swapaxes(1, 2)
+    x -= centre
+    # Two dimensions: BLAS knows that the product of a matrix with itself is symmetric, and halves the work.
+    second = np.stack([each.T @ each for each in x])
+    mean, cross_mean = (values.sum(axis=1, dtype=np.float64) for values in (x, missing))
+    return x.shape[1], mean, second, missing.swapaxes(1, 2) @ x, cross_mean
+
+
 def _samples(layer, count):
     """Batches of images (slices of n) with the pixels [n, P] taken from each, every image as many of its own."""
     pixels = layer.output_shape[1] * layer.output_shape[2]
     taken = min(pixels, max(1, -(-SAMPLES // count)))
     random = np.random.default_rng(0)
-    step = max(1, COLUMN_VALUES // (columns(layer) * getattr(layer, "groups", 1) * taken))
+    values = LARGE_COLUMN_VALUES if columns(layer) > SMALL_COLUMNS else COLUMN_VALUES
+    step = max(1, values // (columns(layer) * getattr(layer, "groups", 1) * taken))
     for start in range(0, count, step):
         images = slice(start, min(start + step, count))
         places = random.random((images.stop - start, pixels)).argpartition(taken - 1, axis=1)[:, :taken]

@@ -1,15 +1,17 @@
 """From one layer's float weights to integers: the steps of the tuner's method, in their order."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from quantflow.threads import small_matrices
 from quantflow.tuner import methods
 from quantflow.tuner.bias_correction import corrected_bias
 from quantflow.tuner.compensation import compensate
 from quantflow.tuner.gains import NEAREST, StepNoise
 from quantflow.tuner.least_squares import refit
-from quantflow.tuner.moments import MAX_COLUMNS, columns, grouped, input_moments
+from quantflow.tuner.moments import MAX_COLUMNS, SMALL_COLUMNS, columns, grouped, input_moments
 from quantflow.tuner.objectives import ABSOLUTE
 from quantflow.tuner.output_error import least_output_error_fl, nearest
 from quantflow.tuner.refinement import refine
@@ -41,7 +43,8 @@ def round_weights(layer, sources, formats, bits, method, gains=None):
         _note_nearest(note, layer, formats, bits, method)
     if set(method.steps) & set(ON_MOMENTS) and columns(layer) <= MAX_COLUMNS:
         moments = input_moments(layer, sources, formats)
-        weight, weight_fl = _round_on_moments(layer, moments, formats, bits, method, note)
+        with small_matrices() if columns(layer) <= SMALL_COLUMNS else nullcontext():
+            weight, weight_fl = _round_on_moments(layer, moments, formats, bits, method, note)
     else:
         weight_fl = _own_fl(layer.weight, layer, formats, bits, method)
         weight = quantize_weights(layer.weight, bits, weight_fl)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from quantflow import float_engine, integer_engine, threads
-from quantflow.threads import each, thread_count
+from quantflow.threads import each, in_order, thread_count
 from tests.quantflow.networks import every_kind, with_floats
 
 
@@ -27,8 +27,37 @@ def test_two_items_run_at_the_same_time_and_come_in_order(two_threads):
     assert (first, second) == ("a", "b") and one != other
 
 
+def test_results_come_in_order_while_few_wait(two_threads):
+    """Items are taken as results are: what waits is no more than the threads compute."""
+    taken, met = [], threading.Barrier(2, timeout=10)
+
+    def items():
+        for item in range(6):
+            taken.append(item)
+            yield item
+
+    def meet(item):
+        met.wait()
+        return item
+
+    found = []
+    for result in in_order(meet, items()):
+        found.append(result)
+        assert len(taken) <= len(found) + 2
+    assert found == taken == list(range(6))
+
+
+def test_an_exception_comes_out_in_order(two_threads):
+    def fail(item):
+        raise ValueError(f"item {item}")
+
+    with pytest.raises(ValueError, match="item 0"):
+        list(in_order(fail, range(4)))
+
+
 def test_one_thread_is_the_caller(monkeypatch):
     monkeypatch.setattr(threads, "thread_count", lambda: 1)
+    assert list(in_order(lambda _: threading.get_ident(), range(3))) == [threading.get_ident()] * 3
     assert each(lambda _: threading.get_ident(), range(3)) == [threading.get_ident()] * 3
     assert each(lambda item: item, []) == []
 
