@@ -7,7 +7,7 @@ OMP_NUM_THREADS say.
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 
 from threadpoolctl import ThreadpoolController
@@ -19,11 +19,7 @@ def each(function, items):
     Within `function` further calls take one item after the other.
     """
     items = list(items)
-    threads = min(thread_count(), len(items))
-    if threads < 2:
-        return [function(item) for item in items]
-    with small_matrices(), ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(function, items))
+    return [function(item) for item in items] if len(items) < 2 else list(in_order(function, items))
 
 
 def in_order(function, items):
@@ -35,14 +31,25 @@ def in_order(function, items):
     if threads < 2:
         yield from map(function, items)
         return
-    with small_matrices(), ThreadPoolExecutor(threads) as pool:
-        waiting = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > threads:
+    pool, waiting = _pool(os.getpid(), threads), deque()
+    with small_matrices():
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:  # nothing of it goes on behind an exception
+            for future in waiting:
+                future.cancel()
+            wait(waiting)
+
+
+@lru_cache
+def _pool(process, threads):
+    """Threads take longer to start than some of their work: they are kept, for this process (a fork has none)."""
+    return ThreadPoolExecutor(threads)
 
 
 def small_matrices():
