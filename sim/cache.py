@@ -4,10 +4,12 @@ A folder's own time of change is the time of its build's last use.
 """
 
 import os
+import re
 import shutil
 import time
 from pathlib import Path
 
+OURS = re.compile(r".+-[0-9a-f]{24}(\.\d+)?")  # names of builds, with a process's number of unfinished ones
 MOST_BYTES = 2 << 30  # kept in all
 SPARED_SECONDS = 3600  # what was used within this time may be running, or still be built: it is not removed
 
@@ -43,10 +45,10 @@ def keep(partial, folder, *, file):
 
 
 def remove_oldest(cache, most_bytes=MOST_BYTES):
-    """Remove the folders unused for longest until no more than `most_bytes` are left."""
-    folders = sorted(((*_last_use_and_bytes(folder), folder) for folder in cache.iterdir()), reverse=True)
+    """Remove the builds unused for longest until no more than `most_bytes` are left, and nothing else."""
+    builds = [folder for folder in cache.iterdir() if OURS.fullmatch(folder.name)]
     total = 0
-    for last_use, size, folder in folders:
+    for last_use, size, folder in sorted(((*_last_use_and_bytes(each), each) for each in builds), reverse=True):
         total += size
         if total > most_bytes and last_use < time.time() - SPARED_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,5 +1,6 @@
 """The cache of built simulations: only what runs is kept, and what was used last."""
 
+import hashlib
 import os
 
 import pytest
@@ -10,28 +11,48 @@ SOURCE = "module wire_through(input a, output b); assign b = a; endmodule\n"
 DAY = 86400
 
 
+def _named(name):
+    """As the folder of a build is named."""
+    return f"{name}-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
 def _build(folder, *, used, size):
-    folder.mkdir(parents=True)
+    folder.mkdir()
     (folder / "top").write_bytes(bytes(size))
     os.utime(folder, (used, used))
+
+
+def _left(folder):
+    return {each.name.split("-")[0] for each in folder.iterdir()}
 
 
 def test_the_longest_unused_is_removed_first(tmp_path):
     """Until the rest is small enough; what was just used stays, however large."""
     for age, name in enumerate(("now", "yesterday", "before", "long ago")):
-        _build(tmp_path / name, used=cache.time.time() - age * DAY, size=1000)
+        _build(tmp_path / _named(name), used=cache.time.time() - age * DAY, size=1000)
+    _build(tmp_path / f"{_named('unfinished')}.1234", used=0, size=1000)
     cache.remove_oldest(tmp_path, most_bytes=2500)
-    assert {folder.name for folder in tmp_path.iterdir()} == {"now", "yesterday"}
+    assert _left(tmp_path) == {"now", "yesterday"}
     cache.remove_oldest(tmp_path, most_bytes=10)
-    assert {folder.name for folder in tmp_path.iterdir()} == {"now"}
+    assert _left(tmp_path) == {"now"}
+
+
+def test_what_is_no_build_is_not_removed(tmp_path):
+    """The user may name a folder that holds other things."""
+    names = ("photographs", "my-thesis", "top-0123456789abcdef")
+    for name in names:
+        _build(tmp_path / name, used=0, size=1000)
+    cache.remove_oldest(tmp_path, most_bytes=10)
+    assert {folder.name for folder in tmp_path.iterdir()} == set(names)
 
 
 def test_used_again(tmp_path):
-    _build(tmp_path / "old", used=0, size=1000)
-    _build(tmp_path / "newer", used=DAY, size=1000)
-    assert cache.use(tmp_path / "old") and not cache.use(tmp_path / "other")
+    old, newer = tmp_path / _named("old"), tmp_path / _named("newer")
+    _build(old, used=0, size=1000)
+    _build(newer, used=DAY, size=1000)
+    assert cache.use(old) and not cache.use(tmp_path / "other")
     cache.remove_oldest(tmp_path, most_bytes=1500)
-    assert {folder.name for folder in tmp_path.iterdir()} == {"old"}
+    assert _left(tmp_path) == {"old"}
 
 
 def test_the_same_build_twice(tmp_path):
