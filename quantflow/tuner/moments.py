@@ -15,7 +15,7 @@ from quantflow.threads import in_order
 SAMPLES = 1 << 15  # windows that the moments are taken over, drawn evenly from all images
 COLUMN_VALUES = 1 << 20  # of unfolded windows at a time
 LARGE_COLUMN_VALUES = 1 << 23  # the same of layers with large matrices
-SMALL_COLUMNS = 1024  # inputs of one output, up to which the matrices of its layer's steps are small
+SMALL_COLUMNS = 1024  # inputs of one output, up to which the matrices of its layer's steps are too small to share
 MAX_COLUMNS = 4608  # inputs of one output (512 channels of 3x3), up to which second moments are taken
 
 
@@ -49,6 +49,11 @@ def columns(layer):
     return layer.weight[0].size
 
 
+def is_small(layer):
+    """Whether BLAS gains nothing by sharing the matrices of the layer's steps among its threads."""
+    return columns(layer) <= SMALL_COLUMNS
+
+
 def grouped(layer, values):
     """Weights [O, ...] as [G, R, K], float64, or one number for each output channel [O] as [G, R]."""
     groups = getattr(layer, "groups", 1)
@@ -66,15 +71,15 @@ def input_moments(layer, sources, formats):
     weight = grouped(layer, layer.weight).astype(np.float32)
     groups, rows, width = weight.shape
     order, centre = _taps_first(layer), _centre(layer, sources[0].fixed)
-    weight = weight[..., order].swapaxes(1, 2)
+    weight, middle = weight[..., order].swapaxes(1, 2), centre[:, None, order].astype(np.float32)
 
     def batch_sums(batch):
-        return _sums(layer, sources, formats, weight, centre[:, None, order].astype(np.float32), *batch)
+        return _sums(layer, sources, formats, weight, middle, *batch)
 
     shapes = (groups, width), (groups, width, width), (groups, rows, width), (groups, rows)
     totals, count = [np.zeros(shape) for shape in shapes], 0
     # Large matrices BLAS shares among its threads itself.
-    on_threads = map if columns(layer) > SMALL_COLUMNS else in_order
+    on_threads = in_order if is_small(layer) else map
     for windows, *sums in on_threads(batch_sums, _samples(layer, len(sources[0].exact))):
         count += windows
         for total, part in zip(totals, sums, strict=True):
@@ -120,7 +125,7 @@ def _samples(layer, count):
     pixels = layer.output_shape[1] * layer.output_shape[2]
     taken = min(pixels, max(1, -(-SAMPLES // count)))
     random = np.random.default_rng(0)
-    values = LARGE_COLUMN_VALUES if columns(layer) > SMALL_COLUMNS else COLUMN_VALUES
+    values = COLUMN_VALUES if is_small(layer) else LARGE_COLUMN_VALUES
     step = max(1, values // (columns(layer) * getattr(layer, "groups", 1) * taken))
     for start in range(0, count, step):
         images = slice(start, min(start + step, count))

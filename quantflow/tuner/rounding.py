@@ -11,7 +11,7 @@ from quantflow.tuner.bias_correction import corrected_bias
 from quantflow.tuner.compensation import compensate
 from quantflow.tuner.gains import NEAREST, StepNoise
 from quantflow.tuner.least_squares import refit
-from quantflow.tuner.moments import MAX_COLUMNS, SMALL_COLUMNS, columns, grouped, input_moments
+from quantflow.tuner.moments import MAX_COLUMNS, columns, grouped, input_moments, is_small
 from quantflow.tuner.objectives import ABSOLUTE
 from quantflow.tuner.output_error import least_output_error_fl, nearest
 from quantflow.tuner.refinement import refine
@@ -43,7 +43,7 @@ def round_weights(layer, sources, formats, bits, method, gains=None):
         _note_nearest(note, layer, formats, bits, method)
     if set(method.steps) & set(ON_MOMENTS) and columns(layer) <= MAX_COLUMNS:
         moments = input_moments(layer, sources, formats)
-        with small_matrices() if columns(layer) <= SMALL_COLUMNS else nullcontext():
+        with small_matrices() if is_small(layer) else nullcontext():
             weight, weight_fl = _round_on_moments(layer, moments, formats, bits, method, note)
     else:
         weight_fl = _own_fl(layer.weight, layer, formats, bits, method)

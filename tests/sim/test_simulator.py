@@ -104,6 +104,16 @@ def test_cache(monkeypatch, tmp_path):
     assert len({first.folder, *(other.folder for other in others)}) == 4 == len(calls)
 
 
+@pytest.mark.parametrize("name", ["verilator", "icarus"])
+def test_a_build_keeps_only_its_program(monkeypatch, tmp_path, name):
+    """A build of Verilator's leaves 160 MB of headers and objects behind."""
+    if name == "icarus" and shutil.which("iverilog") is None:
+        pytest.skip("needs iverilog on the PATH")
+    monkeypatch.setenv("QUANTFLOW_CACHE", str(tmp_path))
+    folder = simulator.build(SOURCE, top="wire_through", simulator=name).folder
+    assert [file.name for file in folder.iterdir()] == ["wire_through" if name == "verilator" else "sim.vvp"]
+
+
 def test_parameters():
     assert "parameter OUTSTANDING = 33," in memory_source(OUTSTANDING=33)
     with pytest.raises(ValueError, match="has no parameter DEPTH"):
