@@ -92,7 +92,6 @@ def main():
     parser.add_argument("--networks", nargs="+", choices=networks.NAMES, default=NETWORKS)
     parser.add_argument("--bits", type=int, nargs="*", default=[4], help="uniform weight bits to compare with")
     parser.add_argument("--granularity", nargs="+", choices=("layer", "channel"), default=["layer"])
-    parser.add_argument("--unsigned", action="store_true", help="maps without negative values have no sign bit")
     parser.add_argument("--exchanges", type=int, default=12, help="choices tried beside the best one at last")
     parser.add_argument("--predictions", type=int, metavar="COUNT", help="real tunings to hold the predictions against")
     arguments = parser.parse_args()
@@ -103,10 +102,10 @@ def main():
         for name in arguments.networks:
             case = networks.load(name, arguments.data)
             for granularity in arguments.granularity:
-                options = {"per_channel": granularity == "channel", "unsigned": arguments.unsigned}
+                options = {"per_channel": granularity == "channel"}
                 for bits in arguments.bits:
                     for run in uniform_and_auto(case, bits, arguments.exchanges, options):
-                        runs.append({"network": name, "granularity": granularity, "unsigned": arguments.unsigned} | run)
+                        runs.append({"network": name, "granularity": granularity} | run)
                         print_row(row(runs[-1]))
                 if arguments.predictions:
                     found = predictions(case, arguments.predictions, options)

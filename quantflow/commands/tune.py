@@ -14,7 +14,7 @@ from quantflow.datasets import load_dataset
 from quantflow.errors import UserError
 from quantflow.importer import load_network
 from quantflow.page import check_installed
-from quantflow.tuner.methods import OPTIONAL_STEPS, STEPS
+from quantflow.tuner.methods import JOINT, SIGNS, STEPS, steps_of
 from quantflow.tuner.room import MEMORY_BYTES
 from quantflow.tuning_report import render
 
@@ -24,7 +24,7 @@ EXAMPLES = examples(
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits 4 --per-channel -o tuned4/ --json tuned4.json",
     "quantflow tune lenet.onnx --calibration train.npz --method paper -o paper/",
-    "quantflow tune lenet.onnx --calibration train.npz --unsigned --without refinement -o unsigned/",
+    "quantflow tune lenet.onnx --calibration train.npz --without unsigned-maps --without unsigned-input -o signed/",
     "quantflow tune lenet.onnx --calibration train.npz --with joint -o joint/",
     "quantflow tune lenet.onnx --calibration train.npz --evaluate test.npz -o tuned/ --report tuned.html",
     "quantflow tune lenet.onnx --calibration train.npz --weight-bits auto --max-bytes 100000 -o small/",
@@ -93,13 +93,6 @@ def run(
     per_channel: Annotated[
         bool, typer.Option("--per-channel", help="One weight fractional length per output channel, not per layer.")
     ] = False,
-    unsigned: Annotated[
-        bool,
-        typer.Option(
-            "--unsigned",
-            help="Maps without negative values, behind a ReLU say, have no sign bit: twice the resolution.",
-        ),
-    ] = False,
     without: Annotated[
         list[str] | None,
         typer.Option(
@@ -111,8 +104,8 @@ def run(
         typer.Option(
             "--with",
             metavar="STEP",
-            help=f"Add a step that the method default has only where asked for: {', '.join(OPTIONAL_STEPS)}. "
-            "May be given again.",
+            help=f"Add a step that is taken only where asked for: {JOINT} to the method default, {' or '.join(SIGNS)} "
+            "to the others. May be given again.",
         ),
     ] = None,
     memory: Annotated[
@@ -142,7 +135,7 @@ def run(
     limits = {"max_drop": max_drop, "max_bytes": max_bytes, "max_cycles": max_cycles}
     widths = wanted(weight_bits, activation_bits, layer_bits, board=board, exchanges=exchanges, **limits)
     choice = {"method": method, "steps": _steps(method, without, further), "per_channel": per_channel}
-    choice |= {"unsigned": unsigned, "memory": _memory(memory)}
+    choice["memory"] = _memory(memory)
     network = load_network(model)
     images = load_dataset(calibration, network.input_shape)
     test = images if evaluate_on is None else load_dataset(evaluate_on, network.input_shape)
@@ -162,19 +155,20 @@ def run(
 
 def _steps(method, without, further):
     """The steps that are left, and those added; None where it is neither."""
-    if not without and not further:
-        return None
+    own, optional = steps_of(method)
     for given, option, does, steps in (
-        (without or (), "--without", "leaves out", STEPS),
-        (further or (), "--with", "adds", OPTIONAL_STEPS),
+        (without or (), "--without", "leaves a step out of", own),
+        (further or (), "--with", "adds a step to", optional),
     ):
-        if given and method != "default":
-            raise UserError(f"{option} {does} a step of the method default; {method} has none")
         for step in given:
             if step not in steps:
-                raise UserError(f"{option} {does} {'one of ' * (len(steps) > 1)}{', '.join(steps)}, not {step}")
-    kept = [step for step in STEPS if step not in (without or ())]
-    return kept + [step for step in OPTIONAL_STEPS if step in (further or ())]
+                raise UserError(
+                    f"{option} {does} the method {method}: {' or '.join(steps) or 'it has none'}, not {step}"
+                )
+    if not without and not further:
+        return None
+    kept = [step for step in own if step not in (without or ())]
+    return kept + [step for step in optional if step in (further or ())]
 
 
 def _memory(gibibytes):

@@ -20,7 +20,7 @@ from quantflow.tuner.equalization import better_equalized, may_equalize
 from quantflow.tuner.joint import IMAGES as JOINT_IMAGES
 from quantflow.tuner.joint import refine_together
 from quantflow.tuner.layers import Choice, input_format, input_maps, tune_layer
-from quantflow.tuner.methods import EQUALIZATION, JOINT, RANGE_FILLING, UNSIGNED_INPUT, find_method
+from quantflow.tuner.methods import EQUALIZATION, JOINT, RANGE_FILLING, UNSIGNED_INPUT, UNSIGNED_MAPS, find_method
 from quantflow.tuner.range_filling import fill_ranges
 from quantflow.tuner.room import Room
 
@@ -34,7 +34,6 @@ def tune(
     method="default",
     steps=None,
     per_channel=False,
-    unsigned=False,
     memory=None,
     checkpoint=None,
     progress=None,
@@ -48,11 +47,9 @@ def tune(
     outputs. The input takes the fl that minimises the same sum over the calibration images. Each layer is
     computed once; its accumulators serve all candidates.
 
-    The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names
-    from `tuner.methods.STEPS` (by default all) and `OPTIONAL_STEPS`: see there. The steps range-filling and
-    equalization give the result a `network` of the same function with other numbers. With `per_channel` every
-    output channel's weights have their own fl; with `unsigned` maps without negative values have no sign bit (the
-    network's input has none by the step unsigned-input already).
+    The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names from
+    `tuner.methods.steps_of(method)`: see there. The steps range-filling and equalization give the result a `network`
+    of the same function with other numbers. With `per_channel` every output channel's weights have their own fl.
 
     Formats that the network came with (`Network.formats`, `weight_formats`) are kept: such weights are
     rounded by no step, and such a layer's bias is the given one, rounded. Where all are given nothing is
@@ -78,9 +75,9 @@ def tune(
     found = find_method(method, steps, per_channel)
     if _all_given(network):
         return replace(quantize_given(network), tuning={"method": "given", **_given(network), "quantflow": _version()})
-    choices = _choices(network, found, weight_bits, activation_bits, unsigned)
+    choices = _choices(network, found, weight_bits, activation_bits)
     calibration = check_images(calibration, network.input_shape, "the calibration set")
-    options = {"method": method, "steps": list(found.steps), "per_channel": per_channel, "unsigned": unsigned}
+    options = {"method": method, "steps": list(found.steps), "per_channel": per_channel}
     widths = {"weight_bits": weight_bits, "activation_bits": activation_bits}
     known = {"calibration_images": len(calibration), **_given(network), "quantflow": _version()}
     tuning = {**options, **widths, **known}
@@ -148,7 +145,7 @@ def _chosen(network):
     return formatted_maps(network), [layer.name for layer in network.layers if isinstance(layer, WEIGHTED)]
 
 
-def _choices(network, method, weight_bits, activation_bits, unsigned):
+def _choices(network, method, weight_bits, activation_bits):
     """A Choice for the input and for each layer, by name."""
     maps, weighted = _chosen(network)
     weight_bits = _widths("weight", weight_bits, weighted)
@@ -158,7 +155,7 @@ def _choices(network, method, weight_bits, activation_bits, unsigned):
             method=method,
             weight_bits=weight_bits.get(name),
             activation_bits=activation_bits.get(name),
-            unsigned=unsigned or name == network.input_name and method.has(UNSIGNED_INPUT),
+            unsigned=method.has(UNSIGNED_INPUT if name == network.input_name else UNSIGNED_MAPS),
             output=network.formats.get(name),
             weights=network.weight_formats.get(name),
         )

@@ -26,7 +26,7 @@ def planned(quantized, *, method, steps=None):
     """The Runs that a report needs beside the chosen network's, which `method` and `steps` made.
 
     Methods and steps have the chosen network's own widths, layer by layer; of the widths, those of the weights
-    are the same in all layers. Only the default method has steps: they are added one after the other.
+    are the same in all layers. The default method's steps are added one after the other.
     """
     entries = choices(quantized)
     widths = {

@@ -13,7 +13,7 @@ from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.tuned_folders import assert_equal
 
-OPTIONS = {"weight_bits": 4, "per_channel": True, "unsigned": True}
+OPTIONS = {"weight_bits": 4, "per_channel": True}
 
 
 class Interrupted(Exception):
@@ -90,7 +90,6 @@ OTHERS = {
     "granularity": {"per_channel": False},
     "method": {"method": "mse"},
     "steps": {"steps": ["compensation"]},
-    "signs": {"unsigned": False},
 }
 
 

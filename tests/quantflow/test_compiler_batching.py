@@ -12,6 +12,7 @@ from quantflow.config import Config
 from quantflow.cycles import MemoryTiming, estimate
 from quantflow.errors import UserError
 from quantflow.importer import load_network
+from quantflow.tuner.methods import SIGNS
 from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.compiled import check_batch
@@ -169,7 +170,7 @@ def test_trained_networks_with_streamed_weights_gain(parts, gain):
     """With P images a run: nearly P times where all layers are fully connected, what their share allows elsewhere."""
     network = load_network(data_folder(*parts))
     images = np.random.default_rng(0).normal(size=(4, *network.input_shape)).astype(np.float32)
-    quantized = tune(network, images, method="paper", unsigned=True)
+    quantized = tune(network, images, method="paper", steps=SIGNS)
     config = Config(pixels=4, lanes=8, accumulator_bits=32, activation_depth=2048, weight_depth=512)
     one, four = (compile_network(quantized, config, batch=batch) for batch in (1, 4))
     assert "warm" not in one.programs

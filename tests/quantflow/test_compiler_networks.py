@@ -13,6 +13,7 @@ from quantflow.config import Config
 from quantflow.cycles.array import compute_cycles
 from quantflow.importer import load_network
 from quantflow.isa import Opcode
+from quantflow.tuner.methods import SIGNS
 from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.compiled import check, result, run
@@ -32,7 +33,7 @@ def tuned():
         if parts not in found:
             network = load_network(data_folder(*parts))
             images = np.random.default_rng(0).normal(size=(8, *network.input_shape)).astype(np.float32)
-            quantized = tune(network, images, method="paper", unsigned=True)
+            quantized = tune(network, images, method="paper", steps=SIGNS)
             found[parts] = quantized, images[:2], integer_engine.run(quantized, images[:2])
         return found[parts]
 

@@ -12,6 +12,7 @@ from quantflow.compiler.stage import blocks
 from quantflow.config import Config
 from quantflow.importer import load_network
 from quantflow.lenet import model_path
+from quantflow.tuner.methods import SIGNS
 from quantflow.tuner.tune import tune
 from tests.data import data_folder
 from tests.quantflow.lowered import checked
@@ -24,7 +25,7 @@ def tuned(path, unsigned=False, count=2):
     """The network tuned by the paper's method on a few smooth images, and the images' integers."""
     network = load_network(path)
     images = smooth(np.random.default_rng(3), count, *network.input_shape).astype(np.float32)
-    quantized = tune(network, images, method="paper", unsigned=unsigned)
+    quantized = tune(network, images, method="paper", steps=SIGNS if unsigned else ())
     return quantized, quantize(images, quantized.input)
 
 

@@ -85,18 +85,26 @@ def test_a_model_that_came_quantized_is_kept(tmp_path, digits, capsys):
 
 
 def test_options_reach_the_tuner(tmp_path, digits):
-    figures = tune(tmp_path, digits, "--unsigned", "--without", "refinement", "--without", "least-squares")
+    figures = tune(tmp_path, digits, "--without", "refinement", "--without", "least-squares")
     left = [step for step in STEPS if step not in ("refinement", "least-squares")]
-    assert (figures["unsigned"], figures["steps"], figures["memory"]) == (True, left, 4 << 30)
+    assert (figures["steps"], figures["memory"]) == (left, 4 << 30)
     tuning = tuned_file.load(tmp_path / "t").tuning
-    assert (tuning["unsigned"], tuning["steps"], tuning["calibration_images"]) == (True, left, 6)
+    assert (tuning["steps"], tuning["calibration_images"]) == (left, 6)
     assert not any(layer["activation_signed"] for layer in figures["layers"][:-1])
     assert set(figures["layers"][0]["steps"]) == {"nearest", *left} & {"nearest", *LAYER_STEPS}
 
 
+def test_a_sign_bit_is_dropped_or_kept_as_asked(tmp_path, digits):
+    figures = tune(tmp_path, digits, "--without", "unsigned-maps", "--without", "unsigned-input")
+    assert all(layer["activation_signed"] for layer in figures["layers"])
+    figures = tune(tmp_path, digits, "--method", "max", "--with", "unsigned-maps")
+    assert (figures["method"], figures["steps"]) == ("max", ["unsigned-maps"])
+    assert [layer["activation_signed"] for layer in figures["layers"]] == 4 * [False] + [True]
+
+
 def test_the_report_is_of_the_same_options(tmp_path, digits):
     left = [*(step for step in STEPS if step != "compensation"), "joint"]
-    options = ("--unsigned", "--without", "compensation", "--with", "joint", "--memory", 0)
+    options = ("--without", "compensation", "--with", "joint", "--memory", 0)
     found = tune(tmp_path, digits, *options, "--report", tmp_path / "r.html")["report"]
     assert [entry["steps"] for entry in found["steps"]] == [left[:count] for count in range(len(left) + 1)]
     assert [entry["chosen"] for entry in found["steps"]] == [False] * len(left) + [True]
@@ -105,10 +113,11 @@ def test_the_report_is_of_the_same_options(tmp_path, digits):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--without", "refining"), f"--without leaves out one of {', '.join(STEPS)}, not refining$"),
-        (("--with", "refinement"), "--with adds joint, not refinement$"),
-        (("--with", "joint", "--method", "max"), "--with adds a step of the method default; max has none$"),
-        (("--without", "refinement", "--method", "mse"), "leaves out a step of the method default; mse has none$"),
+        (("--without", "refining"), f"out of the method default: {' or '.join(STEPS)}, not refining$"),
+        (("--with", "refinement"), "--with adds a step to the method default: joint, not refinement$"),
+        (("--with", "joint", "--method", "max"), "the method max: unsigned-input or unsigned-maps, not joint$"),
+        (("--without", "joint", "--method", "mse"), "leaves a step out of the method mse: it has none, not joint$"),
+        (("--with", "joint", "--method", "best"), "the tuner's methods are paper, max, mse, default, not best$"),
         (("--memory", -1), "--memory is a number of GiB, at least 0, not -1.0$"),
         (("--memory", "inf"), "--memory is a number of GiB, at least 0, not inf$"),
         (("--memory", "nan"), "--memory is a number of GiB, at least 0, not nan$"),

@@ -210,7 +210,7 @@ def test_a_network_without_any_weight_is_left():
 # Whether it is taken
 
 
-FEW = {"weight_bits": 4, "unsigned": True}
+FEW = {"weight_bits": 4}
 
 
 def errors(network, calibration, x, **options):
@@ -237,7 +237,7 @@ def test_maps_that_would_lose_more_stay():
     scaled, exponents = balanced(network, calibration[: 2 * IMAGES : 2])
     # Making, filtering and reading are 0, -9 and 0 in log2: -3 each with 3 from the first and 3 from the last.
     assert [exponents[layer.name].tolist() for layer in network.layers[:2]] == [[-3] + 11 * [0], [3] + 11 * [0]]
-    options = {"weight_bits": 16, "activation_bits": 6, "unsigned": True}
+    options = {"weight_bits": 16, "activation_bits": 6}
     (kept, plain), (error, _) = errors(network, calibration, x, **options)
     assert kept.tuning["equalized"] is False and kept.network is network
     assert_equal(kept, plain)

@@ -135,7 +135,6 @@ def test_the_record_says_how_it_was_made(tmp_path):
         "method": "default",
         "steps": ["least-squares", "output-error"],
         "per_channel": True,
-        "unsigned": False,
         "weight_bits": 3,
         "activation_bits": widths,
         "calibration_images": 3,
@@ -146,6 +145,8 @@ def test_the_record_says_how_it_was_made(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["paper", "max", "mse"])
-def test_methods_without_steps_have_none_on_record(method):
-    record = tune(every_kind(), images(2), method=method, unsigned=True).tuning
-    assert (record["method"], record["steps"], record["unsigned"]) == (method, [], True)
+def test_methods_without_steps_have_on_record_what_was_asked_for(method):
+    network, calibration = every_kind(), images(2)
+    assert tune(network, calibration, method=method).tuning["steps"] == []
+    record = tune(network, calibration, method=method, steps=["unsigned-maps"]).tuning
+    assert (record["method"], record["steps"]) == (method, ["unsigned-maps"])

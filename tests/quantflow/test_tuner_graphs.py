@@ -16,7 +16,7 @@ from quantflow.quantized import MOVING
 from quantflow.tuner import moments as moments_module
 from quantflow.tuner import room as room_module
 from quantflow.tuner import tune as tune_module
-from quantflow.tuner.methods import METHODS, STEPS, UNSIGNED_INPUT
+from quantflow.tuner.methods import METHODS, SIGNS, STEPS, UNSIGNED_INPUT, UNSIGNED_MAPS
 from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.naive import exact_value, naive_slope_fl
@@ -62,12 +62,12 @@ def rounded(layer, sums, format):
 
 
 @pytest.mark.parametrize("method", ["paper", "mse"])
-@pytest.mark.parametrize("unsigned", [False, True])
+@pytest.mark.parametrize("steps", [(), SIGNS])
 @pytest.mark.parametrize(("activation_bits", "weight_bits"), [(8, 8), (3, 3), (5, 16), (16, 2)])
-def test_every_map_has_the_best_fl_of_all(method, unsigned, activation_bits, weight_bits):
+def test_every_map_has_the_best_fl_of_all(method, steps, activation_bits, weight_bits):
     network, calibration = every_kind(), images()
     widths = {"activation_bits": activation_bits, "weight_bits": weight_bits}
-    tuned = tune(network, calibration, method=method, unsigned=unsigned, **widths)
+    tuned = tune(network, calibration, method=method, steps=steps, **widths)
     exact, fixed = activations(network, calibration), run(tuned, calibration)
     for layer in network.layers:
         if isinstance(layer, MOVING):
@@ -116,25 +116,26 @@ def test_a_small_residual_costs_nothing(method, bits, scale):
 def test_only_maps_without_negative_values_are_unsigned(method):
     network, calibration = every_kind(), images()
     exact = activations(network, calibration)
-    tuned = tune(network, calibration, method=method, unsigned=True)
+    steps = STEPS if method == "default" else SIGNS
+    tuned = tune(network, calibration, method=method, steps=steps)
     signed = {name: tuned.output_format(name).signed for name in exact}
     for layer in network.layers:
         expected = signed[layer.inputs[0]] if isinstance(layer, MOVING) else exact[layer.name].min() < 0
         assert signed[layer.name] == expected, layer.name
     assert signed["x"] and 4 < sum(signed.values()) < len(signed) - 4
-    plain = tune(network, calibration, method=method)
+    plain = tune(network, calibration, method=method, steps=[step for step in steps if step not in SIGNS])
     assert all(plain.output_format(name).signed for name in exact)
 
 
 def test_an_input_without_negative_values_is_unsigned():
     network, calibration = every_kind(), np.abs(images())
     unsigned, signed = Format(bits=8, fl=6, signed=False), Format(bits=8, fl=5)
-    tuned = tune(network, calibration)
+    tuned = tune(network, calibration, steps=[step for step in STEPS if step != UNSIGNED_MAPS])
     assert tuned.input == unsigned
     assert all(tuned.output_format(layer.name).signed for layer in network.layers if not isinstance(layer, MOVING))
     assert tune(network, calibration, steps=[step for step in STEPS if step != UNSIGNED_INPUT]).input == signed
     assert tune(network, calibration, method="mse").input == signed
-    assert tune(network, calibration, method="mse", unsigned=True).input == unsigned
+    assert tune(network, calibration, method="mse", steps=[UNSIGNED_INPUT]).input == unsigned
     assert tune(network, images()).input.signed
 
 
@@ -142,9 +143,9 @@ def test_no_sign_bit_means_less_error():
     network, calibration = every_kind(), images()
     exact = activations(network, calibration)["convolution0"]
     errors = []
-    for unsigned in (False, True):
+    for steps in ((), SIGNS):
         bits = dict.fromkeys(chosen_maps(network), 6) | {"x": 16}
-        tuned = tune(network, calibration, weight_bits=16, activation_bits=bits, method="paper", unsigned=unsigned)
+        tuned = tune(network, calibration, weight_bits=16, activation_bits=bits, method="paper", steps=steps)
         y = dequantize(run(tuned, calibration)["convolution0"], tuned.output_format("convolution0"))
         errors.append(np.abs(y - exact).sum())
     assert errors[1] < 0.6 * errors[0]
@@ -166,7 +167,7 @@ def test_more_bits_come_closer():
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_batches_do_not_change_the_choices(method, per_channel, monkeypatch):
     network, calibration = every_kind(), images(12)
-    options = {"method": method, "per_channel": per_channel, "weight_bits": 4, "unsigned": True}
+    options = {"method": method, "per_channel": per_channel, "weight_bits": 4}
     first = tune(network, calibration, **options)
     monkeypatch.setattr(integer_engine, "BATCH_BYTES", 1)
     monkeypatch.setattr(moments_module, "COLUMN_VALUES", 1)
@@ -301,6 +302,6 @@ def test_only_what_is_never_negative_loses_its_sign(relu):
     mean = AveragePool(name="mean", inputs=("y",), window=Window(kernel=(2, 2)), **shapes | {"output_shape": (2, 3, 3)})
     network = Network(name="positive", input_name="x", input_shape=(2, 4, 4), layers=(convolution, mean))
     positive = np.random.default_rng(3).uniform(size=(4, 2, 4, 4)).astype("f4")
-    tuned = tune(network, positive, unsigned=True)
+    tuned = tune(network, positive)
     assert not tuned.input.signed
     assert [tuned.output_format(name).signed for name in ("y", "mean")] == [not relu, not relu]

@@ -197,7 +197,7 @@ def test_given_formats_are_left():
 
 def test_tune_takes_the_step_only_where_asked_for():
     network, calibration = every_kind(), images(12)
-    options = {"weight_bits": 3, "activation_bits": 4, "per_channel": True}
+    options = {"weight_bits": 4, "activation_bits": 4, "per_channel": True}
     steps = STEPS[1:]  # of the network as it is, on which joint does move something
     plain = tune(network, calibration, steps=steps, **options)
     asked = tune(network, calibration, steps=[*steps, "joint"], **options)

@@ -149,7 +149,9 @@ def test_limited_fl_by_hand():
 def test_refuses_methods_and_steps_that_do_not_exist():
     with pytest.raises(UserError, match="^the tuner's methods are paper, max, mse, default, not best$"):
         tune(small_network(), images(1), method="best")
-    with pytest.raises(UserError, match="^the steps of the default method are range-filling, .*, joint, not magic$"):
+    with pytest.raises(UserError, match="^the steps of the method default are range-filling, .*, joint, not magic$"):
         find_method("default", ["magic"])
-    with pytest.raises(UserError, match="^steps are chosen for the method default only, not for paper$"):
+    with pytest.raises(
+        UserError, match="^the steps of the method paper are unsigned-input, unsigned-maps, not compensation$"
+    ):
         find_method("paper", ["compensation"])

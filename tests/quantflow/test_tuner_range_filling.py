@@ -176,7 +176,7 @@ def test_a_map_that_uses_half_of_its_range_gains_a_bit():
 
 
 def test_maps_that_end_in_a_bound_gain():
-    with_it, without = errors(uneven(maximum=1.1), activation_bits=6, weight_bits=4, unsigned=True)
+    with_it, without = errors(uneven(maximum=1.1), activation_bits=6, weight_bits=4)
     assert with_it < 0.9 * without
 
 
