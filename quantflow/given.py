@@ -78,7 +78,6 @@ def _integers(quantized, layer, output):
         weight=given_weight(layer, given),
         weight_fl=weight_fl,
         bias=bias.astype(np.int64),
-        shift=(fl - output.fl).astype(np.int32),
         output=output,
     )
 

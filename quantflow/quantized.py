@@ -41,8 +41,8 @@ class QuantizedLayer:
 
     acc = sum(x_q * weight) + bias, and with a residual input + (r_q << (accumulator fl - residual fl)), has
     fractional length `input fl + weight_fl[o]`, at least the residual's; the output is
-    `clip(round_half_even_shift(acc, shift[o]))` to the range of `output` and of the layer's activation, with
-    `shift[o] = input fl + weight_fl[o] - output.fl >= -MAX_LEFT_SHIFT`.
+    `clip(round_half_even_shift(acc, accumulator fl[o] - output.fl))` to the range of `output` and of the layer's
+    activation; see `quantflow/accumulation.py`.
     """
 
     name: str  # of the layer in the float network
@@ -50,7 +50,6 @@ class QuantizedLayer:
     weight: np.ndarray = field(repr=False)  # int32, shaped like the float weight
     weight_fl: np.ndarray  # int32 [O]: fractional length of each output channel's weights
     bias: np.ndarray = field(repr=False)  # int64 [O], at the accumulator's fractional length
-    shift: np.ndarray  # int32 [O], to the right where positive
     output: Format
 
     @cached_property

@@ -101,14 +101,12 @@ def _read_weights(record, layer, quantized, output, tensors, index):
     saturating = round_anew(layer.weight, weight, anew, bits, fl)
     formats = [quantized.output_format(name) for name in layer.inputs]
     check_weight_fl(record, fl, formats, output, bool(anew.any()))
-    accumulator = sums_fl(fl, *formats)
     quantized.layers[layer.name] = QuantizedLayer(
         name=layer.name,
         weight_bits=bits,
         weight=weight,
         weight_fl=fl.astype(np.int32),
-        bias=realigned(record, bias, bias_fl, accumulator),
-        shift=(accumulator - output.fl).astype(np.int32),
+        bias=realigned(record, bias, bias_fl, sums_fl(fl, *formats)),
         output=output,
     )
     return _weight_edits(layer, (bits, fl), (made_bits, made_fl), saturating)

@@ -54,9 +54,7 @@ def fl_range(tuned, layer):
 
 
 def with_output(tuned, layer, output: Format):
-    """The tuned network with the layer's output format, and the shifts that follow from it."""
+    """The tuned network with the layer's output format."""
     if layer.name not in tuned.layers:
         return replace(tuned, formats={**tuned.formats, layer.name: output})
-    shift = accumulator_fl(tuned, layer) - output.fl
-    entry = replace(tuned.layers[layer.name], output=output, shift=shift.astype(np.int32))
-    return replace(tuned, layers={**tuned.layers, layer.name: entry})
+    return replace(tuned, layers={**tuned.layers, layer.name: replace(tuned.layers[layer.name], output=output)})

@@ -55,7 +55,7 @@ class Checkpoint:
         if layer.name in tuned.layers:
             entry = tuned.layers[layer.name]
             arrays["weight"] = entry.weight.astype(Format(bits=entry.weight_bits, fl=0).dtype)
-            arrays |= {key: getattr(entry, key) for key in ("weight_bits", "weight_fl", "bias", "shift")}
+            arrays |= {key: getattr(entry, key) for key in ("weight_bits", "weight_fl", "bias")}
         try:
             self._write(self._path(layer), lambda file: np.savez(file, **arrays))
         except OSError as error:
@@ -76,7 +76,7 @@ class Checkpoint:
             name=layer.name,
             weight_bits=int(arrays["weight_bits"]),
             weight=arrays["weight"].astype(np.int32),
-            **{key: arrays[key] for key in ("weight_fl", "bias", "shift")},
+            **{key: arrays[key] for key in ("weight_fl", "bias")},
             output=output,
         )
         return replace(tuned, layers={**tuned.layers, layer.name: entry}), gains

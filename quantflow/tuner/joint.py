@@ -41,7 +41,7 @@ def output_error(tuned, images, y_float):
 
 
 def moved(tuned, name, fl):
-    """The network with map `name` at another fl, all shifts and biases following; None where that is not legal."""
+    """The network with map `name` at another fl, all biases following; None where that is not legal."""
     layers, formats, network = dict(tuned.layers), dict(tuned.formats), tuned.network
     before = {each: accumulator_fl(tuned, network[each]) for each in layers}
     result = replace(tuned, layers=layers, formats=formats)
@@ -55,7 +55,7 @@ def moved(tuned, name, fl):
     for each, entry in list(layers.items()):
         sums = accumulator_fl(result, network[each])
         bias = quantize_bias(np.ldexp(entry.bias.astype(np.float64), -before[each]), sums).astype(np.int64)
-        layers[each] = replace(entry, bias=bias, shift=(sums - entry.output.fl).astype(np.int32))
+        layers[each] = replace(entry, bias=bias)
     return result if _legal(result) else None
 
 

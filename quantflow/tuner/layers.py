@@ -119,7 +119,6 @@ def _with_weights(tuned, layer, sources, output, choice, gains):
         weight=rounded.weight,
         weight_fl=rounded.weight_fl,
         bias=bias.astype(np.int64),
-        shift=np.zeros(len(bias), dtype=np.int32),
         output=output,
     )
     return replace(tuned, layers={**tuned.layers, layer.name: entry})

@@ -72,7 +72,6 @@ def branched(seed=0, classes=12, weight_bits=8, network=None, outputs=OUTPUTS, i
             weight=quantize(layer.weight, Format(bits=weight_bits, fl=fl)),
             weight_fl=np.full(len(layer.weight), fl, np.int32),
             bias=np.rint(np.ldexp(layer.bias.astype(np.float64), input_fl + fl)).astype(np.int64),
-            shift=np.full(len(layer.weight), input_fl + fl - outputs[name].fl, np.int32),
             output=outputs[name],
         )
     return quantized

@@ -56,7 +56,7 @@ def digest(tuned):
     found = hashlib.sha256(repr(tuned.input).encode())
     for entry in tuned.layers.values():
         found.update(repr(entry.output).encode())
-        for array in (entry.weight, entry.weight_fl, entry.bias, entry.shift):
+        for array in (entry.weight, entry.weight_fl, entry.bias):
             found.update(array.tobytes())
     return found.hexdigest()
 

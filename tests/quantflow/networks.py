@@ -160,7 +160,6 @@ class RandomNetwork:
             weight=weight,
             weight_fl=(shift + format_.fl - formats[0].fl).astype(np.int32),
             bias=bias,
-            shift=shift.astype(np.int32),
             output=format_,
         )
 

@@ -60,7 +60,6 @@ class OneLayer:
             weight=weight,
             weight_fl=np.maximum(fl, output.fl - self.formats["a"].fl).astype(np.int32),
             bias=self.random.integers(-reach, reach, len(weight)),
-            shift=np.maximum(self.formats["a"].fl + fl - output.fl, 0).astype(np.int32),
             output=output,
         )
 
@@ -76,6 +75,6 @@ def one_dense(weight, bias, *, relu=False, maximum=None, weight_fl=0, output=Non
     fl, output = np.full(len(weight), weight_fl, np.int32), output or Format(bits=8, fl=0)
     entry = QuantizedLayer(
         name="y", weight_bits=8, weight=weight, weight_fl=fl, bias=np.array(bias, np.int64),
-        shift=fl - output.fl, output=output,
+        output=output,
     )  # fmt: skip
     return QuantizedNetwork(network=network, input=Format(bits=8, fl=0), layers={"y": entry})

@@ -83,13 +83,10 @@ class RandomGraph:
             fl = np.maximum(fl, self.quantized.output_format(name).fl - before.fl)
         reach = 1 << (self.weight_bits + before.bits - 2)
         bias = self.random.integers(-reach, reach, len(weight))
-        none = np.zeros(len(weight), np.int32)
         integers = {"weight_bits": self.weight_bits, "weight": weight, "weight_fl": fl.astype(np.int32), "bias": bias}
-        entry = QuantizedLayer(name=layer.name, shift=none, output=before, **integers)
-        self.quantized.layers[layer.name] = entry
+        entry = self.quantized.layers[layer.name] = QuantizedLayer(name=layer.name, output=before, **integers)
         output = self._format(layer, bits, signed)
-        shift = (before.fl + fl - output.fl).astype(np.int32)
-        self.quantized.layers[layer.name] = replace(entry, output=output, shift=shift)
+        self.quantized.layers[layer.name] = replace(entry, output=output)
         floats = {
             "weight": np.ldexp(weight, -fl.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.float32),
             "bias": np.ldexp(bias.astype(np.float64), -(before.fl + fl)).astype(np.float32),

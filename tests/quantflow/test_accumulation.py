@@ -94,7 +94,7 @@ def beyond_float32(kind):
     layer = Convolution(window=Window(kernel=(1, 1)), weight=one.astype(np.float32), bias=np.zeros(1), **common)
     zero = np.zeros(1, np.int32)
     entry = QuantizedLayer(
-        name="y", weight_bits=2, weight=one, weight_fl=zero, bias=zero.astype(np.int64), shift=zero + 10,
+        name="y", weight_bits=2, weight=one, weight_fl=zero, bias=zero.astype(np.int64),
         output=Format(bits=8, fl=0),
     )  # fmt: skip
     return case.network(layer, entry), maps[::-1]
@@ -170,7 +170,7 @@ def tiny_layers(signed):
         random = np.random.default_rng(seed)
         entry = QuantizedLayer(
             name="y", weight_bits=4, weight=random.integers(-8, 8, (2, 1, 1, 2)).astype(np.int32),
-            weight_fl=np.array([0, 2], np.int32), bias=random.integers(-20, 20, 2), shift=np.zeros(2, np.int32),
+            weight_fl=np.array([0, 2], np.int32), bias=random.integers(-20, 20, 2),
             output=Format(bits=8, fl=0),
         )  # fmt: skip
         yield f"Convolution {seed}", case.network(layer, entry), [(2, 1, 2), (2, 1, 1)]

@@ -109,7 +109,7 @@ def test_sums_beyond_float32_are_named():
     fl = graph.quantized.input.fl
     numbers = {"weight": np.int32([[1 << 14, 1 << 13, 1]]), "bias": np.array([0]), "weight_fl": np.int32([14])}
     format = Format(bits=16, fl=fl)
-    entry = replace(graph.quantized.layers[name], shift=np.int32([14]), output=format, **numbers)
+    entry = replace(graph.quantized.layers[name], output=format, **numbers)
     graph.quantized.layers[name] = entry
     (figures,) = layer_figures(graph.quantized)
     assert (figures["name"], figures["exact_in_float32"]) == (name, False)

@@ -13,6 +13,7 @@ from quantflow.graph import WeightFormat
 from quantflow.importer import load_network
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.quantized_models import QONNX, Model, biased, given_network
+from tests.quantflow.shifts import shifts
 
 
 def quantize(model, *parameters, value="x", **attributes):
@@ -127,8 +128,8 @@ def test_numbers_that_their_type_does_not_hold_are_refused(tmp_path):
 def test_refuses_formats_that_do_not_go_together(tmp_path):
     with pytest.raises(UserError, match="the quantizer of 'conv3' has the scale 3.05176e-05, much finer .*; 6.1"):
         quantize_given(given_network(tmp_path, output=2.0**-15))
-    assert quantize_given(given_network(tmp_path, output=2.0**-14)).layers["conv3"].shift.tolist() == [-7, -7]
-    assert quantize_given(given_network(tmp_path, output=2.0**40)).layers["conv3"].shift.tolist() == [47, 47]
+    assert shifts(quantize_given(given_network(tmp_path, output=2.0**-14)), "conv3").tolist() == [-7, -7]
+    assert shifts(quantize_given(given_network(tmp_path, output=2.0**40)), "conv3").tolist() == [47, 47]
     with pytest.raises(UserError, match="the scale 2.19902e[+]12, much coarser .*; 1.09951e[+]12 is the coarsest that"):
         quantize_given(given_network(tmp_path, output=2.0**41))
     quantized = quantize_given(given_network(tmp_path, residual=2.0**-5))

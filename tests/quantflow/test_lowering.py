@@ -118,7 +118,7 @@ def finer_residual(weight_bits, by):
     entry, before = graph.quantized.layers[name], graph.quantized.output_format(first)
     output = replace(entry.output, fl=before.fl - 2)
     fl = np.full(4, -by, np.int32)
-    graph.quantized.layers[name] = replace(entry, weight_fl=fl, output=output, shift=fl + before.fl - output.fl)
+    graph.quantized.layers[name] = replace(entry, weight_fl=fl, output=output)
     return graph, name
 
 

@@ -13,10 +13,7 @@ AROUND = (1, 1, 1, 1)
 
 def same_format(quantized):
     """The same network, every layer's output in the input's format."""
-    layers = {
-        name: replace(entry, output=quantized.input, shift=entry.shift + entry.output.fl - quantized.input.fl)
-        for name, entry in quantized.layers.items()
-    }
+    layers = {name: replace(entry, output=quantized.input) for name, entry in quantized.layers.items()}
     return replace(quantized, layers=layers, formats=dict.fromkeys(quantized.formats, quantized.input))
 
 

@@ -16,7 +16,6 @@ def layer(weight, bias, bits):
         weight=np.array(weight, np.int32),
         weight_fl=np.zeros(count, np.int32),
         bias=np.array(bias, np.int64),
-        shift=np.zeros(count, np.int32),
         output=Format(bits=8, fl=0),
     )
 

@@ -199,7 +199,7 @@ def test_structure_is_readable(tmp_path):
 def test_one_number_where_all_channels_weights_have_one_fl(tuned, tmp_path):
     for name, entry in tuned.layers.items():
         same = np.full_like(entry.weight_fl, 11)
-        tuned.layers[name] = replace(entry, weight_fl=same, shift=same + tuned.input.fl - entry.output.fl)
+        tuned.layers[name] = replace(entry, weight_fl=same)
     save(tuned, tmp_path / "tuned")
     assert [layer["weight"]["fl"] for layer in structure_of(tmp_path / "tuned")["layers"] if "weight" in layer] == [
         11,

@@ -15,6 +15,7 @@ from quantflow.integer_engine import run_integers
 from quantflow.quantized import QuantizedLayer, QuantizedNetwork
 from quantflow.tuned_file import load, save
 from tests.quantflow.networks import RandomNetwork, every_kind, with_floats
+from tests.quantflow.shifts import shifts
 from tests.quantflow.tuned_folders import assert_equal, assert_equal_fields, entry, refused, rewrite, structure_of
 
 WEIGHTED = ("conv1", "conv3", "conv4", "fc13", "fc14")
@@ -61,7 +62,6 @@ def assert_in_line(before, after):
                 assert np.array_equal(new.weight[channel], old.weight[channel])
             value = Fraction(int(old.bias[channel])) / Fraction(2) ** old_sums[channel]
             assert new.bias[channel] == nearest(value, new_sums[channel])
-            assert new.shift[channel] == new_sums[channel] - new.output.fl
 
 
 # One fully connected layer, worked by hand
@@ -83,7 +83,6 @@ def one_layer(tmp_path):
         weight=np.array([[20, -44]], np.int32),
         weight_fl=np.array([6], np.int32),
         bias=np.array([100], np.int64),
-        shift=np.array([5], np.int32),
         output=Format(bits=8, fl=5),
     )
     network = Network(name="n", input_name="x", input_shape=(2, 1, 1), layers=(layer,))
@@ -105,7 +104,7 @@ def one_layer(tmp_path):
 def test_the_weights_fl(tmp_path, fl, weight, bias, shift, more):
     got = edited(one_layer(tmp_path), entry("fc", "weight", "fl")(fl))
     entries = got.layers["fc"]
-    assert (entries.weight.tolist(), entries.bias.tolist(), entries.shift.tolist()) == ([weight], [bias], [shift])
+    assert (entries.weight.tolist(), entries.bias.tolist(), shifts(got, "fc").tolist()) == ([weight], [bias], [shift])
     expected = f"layer fc: weight fl {fl} was set by hand (tuned: 6); its weights are rounded anew{more}"
     assert got.edits == got.by_hand == (expected,)
 
@@ -124,7 +123,7 @@ def test_the_weights_bits(tmp_path):
 def test_the_output(tmp_path):
     got = edited(one_layer(tmp_path), entry("fc", "output")({"bits": 6, "fl": 3, "signed": False}))
     entries = got.layers["fc"]
-    assert (entries.weight.tolist(), entries.bias.tolist(), entries.shift.tolist()) == ([[20, -44]], [100], [7])
+    assert (entries.weight.tolist(), entries.bias.tolist(), shifts(got, "fc").tolist()) == ([[20, -44]], [100], [7])
     assert got.edits == (
         "layer fc: output bits 6 was set by hand (tuned: 8)",
         "layer fc: output fl 3 was set by hand (tuned: 5)",
@@ -139,7 +138,7 @@ def test_the_input(tmp_path):
     got = edited(one_layer(tmp_path), entry(None, "input", "fl")(1), entry(None, "input", "bits")(4))
     entries = got.layers["fc"]
     assert got.input == Format(bits=4, fl=1)
-    assert (entries.weight.tolist(), entries.bias.tolist(), entries.shift.tolist()) == ([[20, -44]], [12], [2])
+    assert (entries.weight.tolist(), entries.bias.tolist(), shifts(got, "fc").tolist()) == ([[20, -44]], [12], [2])
     assert got.edits == (
         "the input: bits 4 was set by hand (tuned: 8)",
         "the input: fl 1 was set by hand (tuned: 4)",
@@ -320,8 +319,9 @@ def test_a_coarse_channel_is_shifted_left(tmp_path):
     """0.3 and -0.7 at fl 0 are 0 and -1, sums lie at fl 4, and 100 / 1024 is 1.56 there: 2. An output at fl 11."""
     changes = [entry("fc", "weight", "fl")(0), entry("fc", "output", "fl")(11), entry("fc", "output", "bits")(12)]
     folder = one_layer(tmp_path)
-    after = edited(folder, *changes).layers["fc"]
-    assert (after.weight.tolist(), after.bias.tolist(), after.shift.tolist()) == ([[0, -1]], [2], [-MAX_LEFT_SHIFT])
+    after = edited(folder, *changes)
+    fc = after.layers["fc"]
+    assert (fc.weight.tolist(), fc.bias.tolist(), shifts(after, "fc").tolist()) == ([[0, -1]], [2], [-MAX_LEFT_SHIFT])
     # (-y + 2) * 2**7 of the inputs y = 3 and -5.
     images = np.array([[7, 3], [7, -5]])[:, :, None, None]
     assert run_integers(load(folder), images)["fc"].ravel().tolist() == [-128, 896]
@@ -344,7 +344,7 @@ def test_a_residual_finer_than_the_products_sets_the_fl_of_the_sums(folder, tune
         )
     rewrite(folder, entry("conv4", "weight", "fl")(residual - source - 3))
     after = load(folder)
-    assert after.layers["conv4"].shift.tolist() == [5] * 6
+    assert shifts(after, "conv4").tolist() == [5] * 6
     assert_in_line(tuned, after)
 
 
@@ -359,7 +359,7 @@ def test_a_residual_much_coarser_than_the_output_leaves_the_products_their_bound
         tmp_path / "tuned", "layer conv2: weight: fl is a whole number from -7 to 30 for an input of fl 7, a second"
     )
     rewrite(tmp_path / "tuned", entry("conv2", "weight", "fl")(-7))
-    assert load(tmp_path / "tuned").layers["conv2"].shift.tolist() == [-7, -7]
+    assert shifts(load(tmp_path / "tuned"), "conv2").tolist() == [-7, -7]
 
 
 def test_a_residual_too_coarse_or_too_fine_for_the_output(tmp_path):

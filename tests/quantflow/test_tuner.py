@@ -16,6 +16,7 @@ from quantflow.tuner.methods import RANGE_FILLING, STEPS
 from quantflow.tuner.search import error_bound, quantization_error, search
 from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import least_error_fl, quantize_weights
+from tests.quantflow.shifts import shifts
 
 UNSCALED = [step for step in STEPS if step != RANGE_FILLING]
 
@@ -136,10 +137,9 @@ def test_the_tuned_network_obeys_the_contract():
         layer, input_format = network[name], tuned.output_format(network[name].inputs[0])
         assert (entry.weight_bits, entry.output.bits) == (5, 7)
         assert np.array_equal(entry.weight, quantize(layer.weight, Format(bits=5, fl=int(entry.weight_fl[0]))))
-        assert np.array_equal(entry.shift, input_format.fl + entry.weight_fl - entry.output.fl)
-        assert entry.shift.min() >= 0
+        assert shifts(tuned, name).min() >= 0
         assert np.array_equal(entry.bias, np.rint(layer.bias * 2.0 ** (input_format.fl + entry.weight_fl)))
-        assert entry.weight_fl.shape == entry.bias.shape == entry.shift.shape == layer.bias.shape
+        assert entry.weight_fl.shape == entry.bias.shape == layer.bias.shape
     assert tuned.output_format("pool1") == tuned.layers["conv1"].output
 
 
@@ -167,7 +167,7 @@ def test_worked_by_hand():
     entry = tuned.layers["fc"]
     assert tuned.input == Format(bits=4, fl=3)
     assert (entry.weight.tolist(), entry.weight_fl.tolist(), entry.bias.tolist()) == ([[6, -4]], [3], [8])
-    assert (entry.output, entry.shift.tolist()) == (Format(bits=4, fl=4), [2])
+    assert (entry.output, shifts(tuned, "fc").tolist()) == (Format(bits=4, fl=4), [2])
     assert run_integers(tuned, np.array([4, 2]).reshape(1, 2, 1, 1))["fc"].item() == 6
 
 
@@ -180,7 +180,7 @@ def test_is_deterministic_and_does_not_depend_on_batches(monkeypatch):
     assert first.input == second.input
     for name, entry in first.layers.items():
         assert entry.output == second.layers[name].output
-        for field in ("weight", "weight_fl", "bias", "shift"):
+        for field in ("weight", "weight_fl", "bias"):
             assert np.array_equal(getattr(entry, field), getattr(second.layers[name], field))
 
 
@@ -190,7 +190,7 @@ def test_a_dead_layer_and_black_images_are_tuned():
     network["conv1"].bias[:] = -1
     tuned = tune(network, np.zeros((2, 2, 8, 6), np.float32))
     assert not run(tuned, images(2))["conv1"].any()
-    assert all(0 <= shift < 48 for entry in tuned.layers.values() for shift in entry.shift)
+    assert all(0 <= shift < 48 for name in tuned.layers for shift in shifts(tuned, name))
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])

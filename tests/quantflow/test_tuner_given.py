@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from quantflow.accumulation import accumulator_fl
 from quantflow.arithmetic import Format, dequantize, quantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations
@@ -20,6 +21,7 @@ from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.onnx_graphs import saved
 from tests.quantflow.quantized_graphs import RandomGraph
 from tests.quantflow.quantized_models import Model
+from tests.quantflow.shifts import shifts
 from tests.quantflow.test_tuner_graphs import chosen_maps, weighted_layers
 from tests.quantflow.tuned_folders import assert_equal_fields
 
@@ -63,7 +65,7 @@ def test_what_is_given_is_kept_and_the_rest_is_chosen(method, seed):
         if name in given_weights:
             fl = entry.weight_fl.reshape(-1, *(1,) * (entry.weight.ndim - 1))
             assert np.array_equal(np.ldexp(entry.weight, -fl), network[name].weight)
-            sums_fl = entry.shift + entry.output.fl
+            sums_fl = accumulator_fl(tuned, network[name])
             assert np.array_equal(entry.bias, np.rint(np.ldexp(network[name].bias.astype(float), sums_fl)))
     last = network.layers[-1].name
     exact = activations(network, images())[last]
@@ -113,7 +115,7 @@ def test_refuses_a_given_output_that_the_chosen_weights_do_not_reach(tmp_path):
     network = graph.quantized.network
     name = network.layers[0].name
     calibration = graph.images(4)
-    fl = tune(network, calibration, weight_bits=2).layers[name].shift.min() + 40
+    fl = shifts(tune(network, calibration, weight_bits=2), name).min() + 40
     network = replace(network, formats={name: Format(bits=16, fl=int(fl) + 40)})
     with pytest.raises(
         UserError, match=f"^the quantizer of '{name}' has the scale .*, much finer than the layer's sums"

@@ -16,6 +16,7 @@ from quantflow.tuner.methods import STEPS
 from quantflow.tuner.tune import tune
 from tests.quantflow.branched import IMAGE, OUTPUTS, branched, branched_images, branched_network
 from tests.quantflow.float_graphs import every_kind, images
+from tests.quantflow.shifts import shifts
 from tests.quantflow.tuned_folders import assert_equal
 
 MAPS = {"image": IMAGE} | OUTPUTS
@@ -69,23 +70,22 @@ def pooled(residual_fl=9, output_fl=2):
     network = Network(name="pooled", input_name="x", input_shape=(1, 1, 1), layers=layers)
     formats = {"a": Format(bits=8, fl=3), "r": Format(bits=8, fl=residual_fl), "y": Format(bits=8, fl=output_fl)}
     weights = {"a": (1, 0), "r": (1, 0), "y": (3, 2)}
-    sums = {"a": 4, "r": 4, "y": max(3 + 2, residual_fl)}
     tuned = QuantizedNetwork(network=network, input=Format(bits=8, fl=4), layers={})
     for name, (weight, fl) in weights.items():
         tuned.layers[name] = QuantizedLayer(
             name=name, weight_bits=8, weight=np.full((1, 1, 1, 1), weight, np.int32), weight_fl=np.int32([fl]),
-            bias=np.int64([16]), shift=np.int32([sums[name] - formats[name].fl]), output=formats[name],
+            bias=np.int64([16]), output=formats[name],
         )  # fmt: skip
     return tuned
 
 
 def test_sums_follow_the_residual_while_it_is_finer_than_the_products():
     tuned = pooled(residual_fl=6)
-    found = {fl: moved(tuned, "r", fl).layers["y"] for fl in (3, 4, 5, 6, 7, 8)}
-    assert {fl: entry.shift.tolist() for fl, entry in found.items()} == {
+    found = {fl: moved(tuned, "r", fl) for fl in (3, 4, 5, 6, 7, 8)}
+    assert {fl: shifts(network, "y").tolist() for fl, network in found.items()} == {
         3: [3], 4: [3], 5: [3], 6: [4], 7: [5], 8: [6],
     }  # fmt: skip
-    assert {fl: entry.bias.tolist() for fl, entry in found.items()} == {
+    assert {fl: network.layers["y"].bias.tolist() for fl, network in found.items()} == {
         3: [8], 4: [8], 5: [8], 6: [16], 7: [32], 8: [64],
     }  # fmt: skip
     assert moved(tuned, "a", 4).layers["y"].bias.tolist() == [16], "the residual still decides"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from quantflow import integer_engine
+from quantflow.accumulation import accumulator_fl
 from quantflow.arithmetic import Format, dequantize, largest_fl, quantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations
@@ -16,9 +17,10 @@ from quantflow.tuner.methods import METHODS, STEPS, UNSIGNED_INPUT, find_method
 from quantflow.tuner.search import quantization_error
 from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import limited_fl
+from tests.quantflow.shifts import shifts
 from tests.quantflow.test_tuner import images, small_network
 
-FIELDS = ("weight", "weight_fl", "bias", "shift")
+FIELDS = ("weight", "weight_fl", "bias")
 
 
 def same(first, second):
@@ -82,10 +84,8 @@ def test_every_method_obeys_the_contract_and_repeats(method, per_channel, monkey
     options = {"weight_bits": 3, "activation_bits": 7, "method": method, "per_channel": per_channel}
     tuned = tune(network, calibration, **options)
     for name, entry in tuned.layers.items():
-        input_format = tuned.output_format(network[name].inputs[0])
         assert entry.weight.min() >= -4 and entry.weight.max() <= 3 and entry.weight.dtype == np.int32
-        assert np.array_equal(entry.shift, input_format.fl + entry.weight_fl - entry.output.fl)
-        assert entry.shift.min() >= 0
+        assert shifts(tuned, name).min() >= 0
         assert per_channel or len(set(entry.weight_fl)) == 1
     save(tuned, tmp_path / "tuned")
     assert same(tuned, load(tmp_path / "tuned")), "the file's own checks accept it"
@@ -123,7 +123,7 @@ def test_layers_with_too_many_inputs_take_no_second_moments(monkeypatch):
     for name, entry in tuned.layers.items():
         assert np.array_equal(entry.weight, quantize(network[name].weight, Format(bits=4, fl=int(entry.weight_fl[0]))))
     assert any(
-        not np.array_equal(entry.bias, np.rint(network[name].bias * 2.0 ** (entry.output.fl + entry.shift)))
+        not np.array_equal(entry.bias, np.rint(network[name].bias * 2.0 ** accumulator_fl(tuned, network[name])))
         for name, entry in tuned.layers.items()
     ), "the bias is still corrected"
 
@@ -136,8 +136,8 @@ def test_dead_channels_and_black_images(method, per_channel):
     network["conv2"].weight[0] *= 1e-12
     for calibration in (np.zeros((2, 2, 8, 6), np.float32), images(5)):
         tuned = tune(network, calibration, method=method, per_channel=per_channel)
-        for entry in tuned.layers.values():
-            assert 0 <= entry.shift.min() and entry.shift.max() < 48
+        for name in tuned.layers:
+            assert 0 <= shifts(tuned, name).min() and shifts(tuned, name).max() < 48
 
 
 def test_limited_fl_by_hand():
