@@ -106,14 +106,15 @@ def _sums(layer, sources, formats, weight, centre, images, places):
     """
     groups, _, rows = weight.shape
     fl = formats[0].fl
-    x = _rows(layer, sources[0].fixed[images], places).astype(np.float32)
-    missing = _rows(layer, times_power_of_two(sources[0].exact[images], fl), places)
-    missing = (missing - x) @ weight
-    for source, format in zip(sources[1:], formats[1:], strict=True):
-        fixed = times_power_of_two(source.fixed[images].astype(np.float32), fl - format.fl)
-        lacking = gathered(times_power_of_two(source.exact[images], fl) - fixed, places)
-        missing += lacking.reshape(groups, rows, -1).swapaxes(1, 2)
-    x -= centre
+    lacking = [
+        times_power_of_two(source.exact[images], fl)
+        - times_power_of_two(source.fixed[images].astype(np.float32), fl - format.fl)
+        for source, format in zip(sources, formats, strict=True)
+    ]
+    missing = _rows(layer, lacking[0], places) @ weight
+    for residual in lacking[1:]:
+        missing += gathered(residual, places).reshape(groups, rows, -1).swapaxes(1, 2)
+    x = np.subtract(_rows(layer, sources[0].fixed[images], places), centre, dtype=np.float32)
     # Two dimensions: BLAS knows that the product of a matrix with itself is symmetric, and halves the work.
     second = np.stack([each.T @ each for each in x])
     mean, cross_mean = (values.sum(axis=1, dtype=np.float64) for values in (x, missing))
