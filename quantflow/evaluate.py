@@ -12,6 +12,7 @@ from quantflow.datasets import check_images
 from quantflow.errors import UserError
 from quantflow.evaluation import Evaluation, LayerEvaluation
 from quantflow.integer_engine import batches, run_layer, working_bytes
+from quantflow.threads import in_order
 
 
 def evaluate(quantized, images, labels=None, *, progress=None):
@@ -19,7 +20,7 @@ def evaluate(quantized, images, labels=None, *, progress=None):
 
     `images` are float [N, C, H, W], `labels` N integers below the number of outputs, or None. A network's
     answer is the index of its greatest output, the first among equals, over the flattened output map.
-    Images go through both networks in batches; a map is dropped after its last reader. `progress`, if
+    Images go through both networks in batches, on all cores; a map is dropped after its last reader. `progress`, if
     given, is called as `progress(images done, images, "images")` after each batch. Raises UserError for
     images of another shape or not finite, and for labels that are not that.
     """
@@ -29,11 +30,17 @@ def evaluate(quantized, images, labels=None, *, progress=None):
     compared = choices(quantized)
     sums = {name: np.zeros(4) for name in (*(entry.name for entry in compared), network.layers[-1].name)}
     found = []
-    for batch in batches(len(images), _image_bytes(network)):
-        exact, fixed = _outputs(quantized, images[batch], sums)
-        found.append(_answers(exact, fixed, None if labels is None else labels[batch]))
+
+    def compare(batch):
+        figures, exact, fixed = _outputs(quantized, images[batch], sums.keys())
+        return batch.stop, figures, _answers(exact, fixed, None if labels is None else labels[batch])
+
+    for done, figures, given in in_order(compare, batches(len(images), _image_bytes(network))):
+        found.append(given)
+        for name, added in figures.items():
+            sums[name] += added
         if progress is not None:
-            progress(batch.stop, len(images), "images")
+            progress(done, len(images), "images")
     layers = tuple(_layer_evaluation(quantized, entry, sums[entry.name], len(images)) for entry in compared)
     return Evaluation(
         images=len(images),
@@ -45,32 +52,32 @@ def evaluate(quantized, images, labels=None, *, progress=None):
     )
 
 
-def _outputs(quantized, x, sums):
-    """Both networks' output maps for the images `x`; adds each map's figures to its entry of `sums`."""
-    network = quantized.network
+def _outputs(quantized, x, names):
+    """Each map's figures by name, for those in `names`, and both networks' output maps, of the images `x`."""
+    network, figures = quantized.network, {}
     exact = {network.input_name: x}
     fixed = {network.input_name: quantize(x, quantized.input).astype(np.float32)}
-    _add_deviation(sums, network.input_name, exact, fixed, quantized.input)
+    figures[network.input_name] = _deviation(exact[network.input_name], fixed[network.input_name], quantized.input)
     for layer in network.layers:
         exact[layer.name] = float_engine.apply(layer, *(exact[name] for name in layer.inputs))
         fixed[layer.name] = run_layer(quantized, layer, *(fixed[name] for name in layer.inputs))
-        _add_deviation(sums, layer.name, exact, fixed, quantized.output_format(layer.name))
+        if layer.name in names:
+            format = quantized.output_format(layer.name)
+            figures[layer.name] = _deviation(exact[layer.name], fixed[layer.name], format)
         for name in network.last_reads[layer.name]:
             del exact[name], fixed[name]
-    return exact[network.layers[-1].name], fixed[network.layers[-1].name]
+    return figures, exact[network.layers[-1].name], fixed[network.layers[-1].name]
 
 
-def _add_deviation(sums, name, exact, fixed, format):
+def _deviation(exact, fixed, format):
     """Sums of squares of the float map and of the difference; counts of values at the range's ends and of zeros."""
-    if name not in sums:
-        return
-    fixed = fixed[name].ravel()
-    signal = exact[name].ravel().astype(np.float64)
+    fixed = fixed.ravel()
+    signal = exact.ravel().astype(np.float64)
     noise = signal - dequantize(fixed, format)
     saturated = np.count_nonzero(fixed == format.max)
     if format.min < 0:
         saturated += np.count_nonzero(fixed == format.min)
-    sums[name] += (signal @ signal, noise @ noise, saturated, fixed.size - np.count_nonzero(fixed))
+    return np.array((signal @ signal, noise @ noise, saturated, fixed.size - np.count_nonzero(fixed)))
 
 
 def _answers(exact, fixed, labels):

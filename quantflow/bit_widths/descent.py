@@ -42,9 +42,9 @@ class Model:
             cost = self._exceeded(widths)
             now = cost(widths)
             moves = [
-                ((added - before) / (now - cost(lower)), lower)
+                ((added - before) / (now - then), lower)
                 for added, before, lower in self._moves(widths, held, down=True)
-                if cost(lower) < now
+                if (then := cost(lower)) < now
             ]
             widths = min(moves, key=lambda move: move[0])[1] if moves else None
 

@@ -37,13 +37,15 @@ def round_weights(layer, sources, formats, bits, method, gains=None):
     `moments.MAX_COLUMNS` inputs to an output takes no step that needs second moments. `gains`, a dict, is filled
     with what noise each step leaves: see `gains.StepNoise`.
     """
+    one_thread = small_matrices if is_small(layer) else nullcontext
     note = _unnoted
     if gains is not None:
-        note = StepNoise(layer, sources, formats, gains)
-        _note_nearest(note, layer, formats, bits, method)
+        with one_thread():
+            note = StepNoise(layer, sources, formats, gains)
+            _note_nearest(note, layer, formats, bits, method)
     if set(method.steps) & set(ON_MOMENTS) and columns(layer) <= MAX_COLUMNS:
         moments = input_moments(layer, sources, formats)
-        with small_matrices() if is_small(layer) else nullcontext():
+        with one_thread():
             weight, weight_fl = _round_on_moments(layer, moments, formats, bits, method, note)
     else:
         weight_fl = _own_fl(layer.weight, layer, formats, bits, method)
