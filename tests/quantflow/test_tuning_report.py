@@ -224,7 +224,7 @@ def test_what_is_not_there_is_left_out(figures):
     few |= {"confusions": [], "report": figures["report"] | {"steps": []}}
     text = render("network", few)
     assert "previous run" not in text and "Accuracy" not in text
-    assert "name the same class for every image" in text and "Only the method default has steps" in text
+    assert "name the same class for every image" in text and "The steps of the method default are shown here" in text
 
 
 def test_the_same_choices_are_said_to_be_the_same(figures):
