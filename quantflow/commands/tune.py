@@ -162,9 +162,7 @@ def _steps(method, without, further):
     ):
         for step in given:
             if step not in steps:
-                raise UserError(
-                    f"{option} {does} the method {method}: {' or '.join(steps) or 'it has none'}, not {step}"
-                )
+                raise UserError(f"{option} {does} the method {method}: {', '.join(steps) or 'it has none'}, not {step}")
     if not without and not further:
         return None
     kept = [step for step in own if step not in (without or ())]

@@ -113,9 +113,9 @@ def test_the_report_is_of_the_same_options(tmp_path, digits):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--without", "refining"), f"out of the method default: {' or '.join(STEPS)}, not refining$"),
+        (("--without", "refining"), f"out of the method default: {', '.join(STEPS)}, not refining$"),
         (("--with", "refinement"), "--with adds a step to the method default: joint, not refinement$"),
-        (("--with", "joint", "--method", "max"), "the method max: unsigned-input or unsigned-maps, not joint$"),
+        (("--with", "joint", "--method", "max"), "the method max: unsigned-input, unsigned-maps, not joint$"),
         (("--without", "joint", "--method", "mse"), "leaves a step out of the method mse: it has none, not joint$"),
         (("--with", "joint", "--method", "best"), "the tuner's methods are paper, max, mse, default, not best$"),
         (("--memory", -1), "--memory is a number of GiB, at least 0, not -1.0$"),
