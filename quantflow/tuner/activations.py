@@ -6,15 +6,15 @@ import numpy as np
 
 from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, requantize, sum_bits
 from quantflow.arithmetic import Format
-from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
+from quantflow.tuner.objectives import ABSOLUTE, MAPS_ABOVE, MAXIMUM, POWER, neighbourhood
 from quantflow.tuner.search import error_bound, fixed_error, search
 
 
 def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUTE):
     """argmin over fl of sum |y_float - y(bits, fl)| (Qiu et al., section 5.2), as a Format.
 
-    `objective` is one of `tuner.objectives`: the absolute error above, the squared one, or MAXIMUM, by
-    which the largest legal fl is taken at which no float output overflows.
+    `objective` is one of `tuner.objectives`: the absolute error above, in the neighbourhood of the largest legal fl
+    at which no float output overflows; the squared one; or MAXIMUM, by which that largest fl is taken.
 
     `y_float` is the float network's output, `accumulators` the fixed-point network's exact sums, both
     [N, O, H, W]; candidates differ in the last shift only. `slices`, a Stream, cut N into batches. The search starts
@@ -25,6 +25,8 @@ def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUT
     start = replace(start, fl=min(max(start.fl, lowest), highest))
     if objective == MAXIMUM:
         return start
+    least, greatest = neighbourhood(objective, start.fl, MAPS_ABOVE)
+    lowest, highest = max(lowest, least), min(highest, greatest)
 
     def score(fl):
         format = replace(start, fl=fl)

@@ -14,6 +14,7 @@ from quantflow.integer_engine import batches, run_layer, working_bytes
 from quantflow.quantized import MOVING, WEIGHTED, QuantizedLayer
 from quantflow.tuner.activations import choose_output, with_output
 from quantflow.tuner.methods import Method
+from quantflow.tuner.objectives import MAPS_ABOVE
 from quantflow.tuner.room import Stream
 from quantflow.tuner.rounding import RoundedWeights, round_weights
 from quantflow.tuner.weights import least_error_fl, quantize_bias
@@ -44,7 +45,7 @@ def input_format(calibration, choice):
     if choice.output is not None:
         return choice.output
     bits, signed = choice.activation_bits, not (choice.unsigned and calibration.min() >= 0)
-    fl = least_error_fl(calibration, bits, choice.method.activations, signed)
+    fl = least_error_fl(calibration, bits, choice.method.activations, signed, above=MAPS_ABOVE)
     return Format(bits=bits, fl=fl, signed=signed)
 
 

@@ -3,27 +3,30 @@
 import numpy as np
 
 from quantflow.arithmetic import Format, largest_fl, quantize
-from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER
+from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER, WEIGHTS_ABOVE, neighbourhood
 from quantflow.tuner.search import error_bound, quantization_error, search
 
 CHANNEL_SPAN = 8  # a channel's fl is at most this far above its layer's: finer grids only widen the accumulator
 BIAS_BITS = 24  # a channel's fl is not raised above its layer's where its bias would need more than this
 
 
-def least_error_fl(values, bits, objective=ABSOLUTE, signed=True):
+def least_error_fl(values, bits, objective=ABSOLUTE, signed=True, above=WEIGHTS_ABOVE):
     """argmin over fl of sum |W - W(bits, fl)| for a float array of any shape (Qiu et al., section 5.2).
 
-    `objective` is one of `tuner.objectives`: the absolute error above, the squared one, or MAXIMUM, which
-    takes the largest fl at which nothing overflows. Used for a layer's weights, for one channel's, and for
-    the network's input on the calibration images.
+    `objective` is one of `tuner.objectives`: the absolute error above, in the neighbourhood of the largest fl at
+    which nothing overflows, to `above` above it; the squared one; or MAXIMUM, which takes that largest fl. Used for
+    a layer's weights, for one channel's, and for the network's input on the calibration images.
     """
     start = largest_fl(values.min(), values.max(), bits, signed)
     if objective == MAXIMUM:
         return start
+    lowest, highest = neighbourhood(objective, start, above)
     return search(
         start,
         score=lambda fl: quantization_error(values, Format(bits=bits, fl=fl, signed=signed), POWER[objective]),
         bound=lambda fl: error_bound(values, Format(bits=bits, fl=fl, signed=signed), start, POWER[objective]),
+        lowest=lowest,
+        highest=highest,
     )
 
 

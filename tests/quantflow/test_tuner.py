@@ -13,6 +13,7 @@ from quantflow.integer_engine import run, run_integers
 from quantflow.tuner import room as room_module
 from quantflow.tuner import search as search_module
 from quantflow.tuner.methods import RANGE_FILLING, STEPS
+from quantflow.tuner.objectives import SQUARED
 from quantflow.tuner.search import error_bound, quantization_error, search
 from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import least_error_fl, quantize_weights
@@ -69,16 +70,27 @@ def test_search_passes_a_hump_that_its_bound_allows():
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8, 12, 16])
 @pytest.mark.parametrize("tail", [1, 2, 30])
-def test_weights_take_the_best_of_all_fractional_lengths(bits, tail):
+def test_weights_take_the_best_fractional_length(bits, tail):
+    """By the squared error of all, by the absolute one of the neighbourhood of the largest without overflow."""
     values = np.random.default_rng(bits * tail).standard_t(tail, 500).astype(np.float32) * 0.07
-    errors = {fl: quantization_error(values, Format(bits=bits, fl=fl)) for fl in range(-25, 30)}
+    errors = {fl: quantization_error(values, Format(bits=bits, fl=fl), 2) for fl in range(-25, 30)}
+    assert errors[least_error_fl(values, bits, SQUARED)] == min(errors.values())
+    start = largest_fl(values.min(), values.max(), bits)
+    errors = {fl: quantization_error(values, Format(bits=bits, fl=fl)) for fl in range(start - 1, start + 3)}
     assert errors[least_error_fl(values, bits)] == min(errors.values())
 
 
 def test_heavy_tails_saturate_rather_than_lose_the_rest():
-    # 1000 values of 1/8 and one of 1: at fl = 1 (2 bits: -2..1) every 1/8 is lost, at 3 only the 1 is.
-    values = np.array([0.125] * 1000 + [1.0])
-    assert least_error_fl(values, 2) == 3
+    # 1000 values of 1/4 and one of 1: at fl = 1 (2 bits: -2..1) every 1/4 is lost, at 2 only the 1 is.
+    values = np.array([0.25] * 1000 + [1.0])
+    assert least_error_fl(values, 2) == 2
+
+
+def test_absolute_errors_are_looked_at_near_the_widest_range_only():
+    """Of 1000 values of 1/64, and some of 1, all but the few would be kept at fl 6, far from 0."""
+    values = np.array([1 / 64] * 1000 + [1.0] * 3)
+    assert least_error_fl(values, 2, SQUARED) == 0
+    assert [least_error_fl(values, 2, above=above) for above in (2, 5, 6)] == [0, 0, 6]
 
 
 def test_error_bound_never_exceeds_what_a_format_reaches_and_never_falls():
@@ -106,26 +118,35 @@ def test_each_channel_is_rounded_at_its_own_fractional_length():
 # The whole tuner
 
 
+def around(values, bits, above, highest=99):
+    """The fractional lengths that the paper's method looks at, none above `highest`."""
+    start = min(largest_fl(values.min(), values.max(), bits), highest)
+    return range(start - 1, min(start + above, highest) + 1)
+
+
 @pytest.mark.parametrize(("activation_bits", "weight_bits"), [(8, 8), (2, 2), (4, 16), (16, 4), (16, 16)])
 def test_every_choice_is_the_best_there_is(activation_bits, weight_bits):
     network, calibration = small_network(), images()
     tuned = tune(network, calibration, activation_bits=activation_bits, weight_bits=weight_bits, method="paper")
     exact, fixed = activations(network, calibration), run(tuned, calibration)
-    errors = {fl: quantization_error(calibration, Format(bits=activation_bits, fl=fl)) for fl in range(-20, 30)}
+    near = around(calibration, activation_bits, 3)
+    errors = {fl: quantization_error(calibration, Format(bits=activation_bits, fl=fl)) for fl in near}
     assert errors[tuned.input.fl] == min(errors.values())
     for name, entry in tuned.layers.items():
         layer = network[name]
-        errors = {fl: quantization_error(layer.weight, Format(bits=weight_bits, fl=fl)) for fl in range(-20, 40)}
+        near = around(layer.weight, weight_bits, 2)
+        errors = {fl: quantization_error(layer.weight, Format(bits=weight_bits, fl=fl)) for fl in near}
         assert errors[entry.weight_fl[0]] == min(errors.values())
         input_format = tuned.output_format(layer.inputs[0])
         acc = accumulate(tuned, layer, fixed[layer.inputs[0]])
         accumulator_fl = input_format.fl + int(entry.weight_fl[0])
         errors = {}
-        for shift in range(0, 48):
+        for fl in around(exact[name], activation_bits, 3, accumulator_fl):
+            shift = accumulator_fl - fl
             y = round_half_even_shift(acc, shift)
             y = saturate(np.maximum(y, 0) if layer.relu else y, activation_bits)
-            y = dequantize(y, Format(bits=activation_bits, fl=accumulator_fl - shift))
-            errors[accumulator_fl - shift] = float(np.abs(exact[name] - y).sum())
+            y = dequantize(y, Format(bits=activation_bits, fl=fl))
+            errors[fl] = float(np.abs(exact[name] - y).sum())
         assert errors[entry.output.fl] == pytest.approx(min(errors.values()), rel=1e-9)
 
 

@@ -65,7 +65,9 @@ def test_per_channel_each_channel_has_its_own_best_fl(method, power):
     tuned = tune(network, calibration, weight_bits=4, method=method, per_channel=True)
     for name, entry in tuned.layers.items():
         for channel, fl in zip(network[name].weight, entry.weight_fl, strict=True):
-            errors = {f: quantization_error(channel, Format(bits=4, fl=f), power) for f in range(-20, 40)}
+            start = largest_fl(channel.min(), channel.max(), 4)
+            near = range(start - 1, start + 3) if method == "paper" else range(-20, 40)
+            errors = {f: quantization_error(channel, Format(bits=4, fl=f), power) for f in near}
             assert errors[fl] == min(errors.values())
     assert any(len(set(entry.weight_fl)) > 1 for entry in tuned.layers.values())
 
