@@ -54,10 +54,10 @@ def evaluate(quantized, images, labels=None, *, progress=None):
 
 def _outputs(quantized, x, names):
     """Each map's figures by name, for those in `names`, and both networks' output maps, of the images `x`."""
-    network, figures = quantized.network, {}
-    exact = {network.input_name: x}
-    fixed = {network.input_name: quantize(x, quantized.input).astype(np.float32)}
-    figures[network.input_name] = _deviation(exact[network.input_name], fixed[network.input_name], quantized.input)
+    network = quantized.network
+    q = quantize(x, quantized.input).astype(np.float32)
+    exact, fixed = {network.input_name: x}, {network.input_name: q}
+    figures = {network.input_name: _deviation(x, q, quantized.input)}
     for layer in network.layers:
         exact[layer.name] = float_engine.apply(layer, *(exact[name] for name in layer.inputs))
         fixed[layer.name] = run_layer(quantized, layer, *(fixed[name] for name in layer.inputs))
