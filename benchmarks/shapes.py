@@ -61,7 +61,6 @@ def with_random_integers(network, *, seed=0, weight_bits=8, dense_bits=8):
             weight=random.integers(-half, half, shape, np.int8),
             weight_fl=np.full(outputs, fl, np.int32),
             bias=np.zeros(outputs, np.int64),
-            shift=np.full(outputs, fl, np.int32),
             output=maps,
         )
     formats = {layer.name: maps for layer in network.layers if isinstance(layer, REQUANTIZED)}
