@@ -7,7 +7,7 @@ import numpy as np
 from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, requantize, sum_bits
 from quantflow.arithmetic import Format
 from quantflow.tuner.objectives import ABSOLUTE, MAPS_ABOVE, MAXIMUM, POWER, neighbourhood
-from quantflow.tuner.search import error_bound, fixed_error, search
+from quantflow.tuner.search import error_bound, fixed_error, no_bound, search
 
 
 def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUTE):
@@ -41,6 +41,8 @@ def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUT
         format = replace(start, fl=fl)
         return sum(slices.map(lambda s: error_bound(y_float[s], format, start.fl, POWER[objective])))
 
+    # Among the few candidates of a neighbourhood bounds take longer than the scores that they save.
+    bound = no_bound if objective == ABSOLUTE else bound
     return replace(start, fl=search(start.fl, score=score, bound=bound, lowest=lowest, highest=highest))
 
 

@@ -27,6 +27,11 @@ def search(start, score, bound, lowest=-math.inf, highest=math.inf):
     return best
 
 
+def no_bound(fl):
+    """A bound with which `search` tries all of its range."""
+    return -math.inf
+
+
 def total_error(difference, power=1):
     """sum |d|**power in float64; `power` is 1 or 2, and `difference` may be overwritten."""
     if power == 1:
