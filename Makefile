@@ -13,7 +13,8 @@ demo: $(READY)
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
-slow: $(READY)
+slow: $(READY)  # which builds bitstreams for every family, too
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,build]'
 	$(VENV)/bin/python -m pytest -m slow
 
 $(READY): pyproject.toml
