@@ -6,8 +6,8 @@ import numpy as np
 
 from quantflow.accumulation import MAX_ACCUMULATOR_BITS, MAX_LEFT_SHIFT, accumulator_fl, requantize, sum_bits
 from quantflow.arithmetic import Format
-from quantflow.tuner.objectives import ABSOLUTE, MAPS_ABOVE, MAXIMUM, POWER, neighbourhood
-from quantflow.tuner.search import error_bound, fixed_error, no_bound, search
+from quantflow.tuner.objectives import ABSOLUTE, MAPS_ABOVE, POWER
+from quantflow.tuner.search import best_fl, error_bound, fixed_error
 
 
 def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUTE):
@@ -23,10 +23,6 @@ def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUT
     start = tuned.output_format(layer.name)
     lowest, highest = fl_range(tuned, layer)
     start = replace(start, fl=min(max(start.fl, lowest), highest))
-    if objective == MAXIMUM:
-        return start
-    least, greatest = neighbourhood(objective, start.fl, MAPS_ABOVE)
-    lowest, highest = max(lowest, least), min(highest, greatest)
 
     def score(fl):
         format = replace(start, fl=fl)
@@ -41,9 +37,7 @@ def choose_output(tuned, layer, y_float, accumulators, slices, objective=ABSOLUT
         format = replace(start, fl=fl)
         return sum(slices.map(lambda s: error_bound(y_float[s], format, start.fl, POWER[objective])))
 
-    # Among the few candidates of a neighbourhood bounds take longer than the scores that they save.
-    bound = no_bound if objective == ABSOLUTE else bound
-    return replace(start, fl=search(start.fl, score=score, bound=bound, lowest=lowest, highest=highest))
+    return replace(start, fl=best_fl(objective, start.fl, score, bound, MAPS_ABOVE, lowest, highest))
 
 
 def fl_range(tuned, layer):

@@ -1,7 +1,5 @@
 """What a fractional length is chosen for, where only the numbers themselves are looked at."""
 
-import math
-
 MAXIMUM = "max"  # NonOverflow: the largest fl at which no value overflows
 ABSOLUTE = "absolute"  # least sum |x - x(bits, fl)|: Qiu et al., FPGA 2016
 SQUARED = "squared"  # MinMSE: least sum (x - x(bits, fl))^2
@@ -10,12 +8,3 @@ POWER = {ABSOLUTE: 1, SQUARED: 2}  # of the differences that are summed
 # Around the largest fl without overflow. Qiu et al. look in a neighbourhood of it, and give no numbers: with these the
 # method does what is known of it on ResNets and MobileNet (58.9 % agreement of ResNet-20 at 4 bits).
 BELOW, WEIGHTS_ABOVE, MAPS_ABOVE = 1, 2, 3
-
-
-def neighbourhood(objective, start, above):
-    """The least and the greatest fl that the sum is computed for, `start` being the largest without overflow.
-
-    Absolute differences far from it may be least for weights that all saturate, or for a map of zeros where the
-    network's sums are poor; squared ones are looked for wherever they are least.
-    """
-    return (start - BELOW, start + above) if objective == ABSOLUTE else (-math.inf, math.inf)

@@ -5,8 +5,24 @@ import math
 import numpy as np
 
 from quantflow.arithmetic import times_power_of_two
+from quantflow.tuner.objectives import ABSOLUTE, BELOW, MAXIMUM
 
 CHUNK_VALUES = 1 << 17  # values compared at once
+
+
+def best_fl(objective, start, score, bound, above, lowest=-math.inf, highest=math.inf):
+    """The fl in [lowest, highest] that `objective`, one of `tuner.objectives`, chooses; see `search` for the others.
+
+    `start` is the largest at which nothing overflows, and MAXIMUM's choice. The absolute error is looked at near it
+    only, from BELOW below to `above` above: far from it, it may be least for weights that all saturate, or for a map
+    of zeros where the network's sums are poor. Among so few, bounds take longer than the scores that they save.
+    """
+    if objective == MAXIMUM:
+        return start
+    if objective == ABSOLUTE:
+        lowest, highest = max(lowest, start - BELOW), min(highest, start + above)
+        return search(start, score, lambda fl: -math.inf, lowest, highest)
+    return search(start, score, bound, lowest, highest)
 
 
 def search(start, score, bound, lowest=-math.inf, highest=math.inf):
@@ -25,11 +41,6 @@ def search(start, score, bound, lowest=-math.inf, highest=math.inf):
                 best, least = fl, error
             fl += direction
     return best
-
-
-def no_bound(fl):
-    """A bound with which `search` tries all of its range."""
-    return -math.inf
 
 
 def total_error(difference, power=1):

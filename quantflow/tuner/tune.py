@@ -45,7 +45,7 @@ def tune(
     sum |W - W(bits, fl)|; biases lie at the accumulator's fl; outputs take the fl that minimises
     sum |x_float - x(bits, fl)|, x being what the fixed-point network computes from its own quantized
     outputs. The input takes the fl that minimises the same sum over the calibration images. All are looked for
-    near the largest fl at which nothing overflows (`objectives.neighbourhood`). Each layer is computed once; its
+    near the largest fl at which nothing overflows (`search.best_fl`). Each layer is computed once; its
     accumulators serve all candidates.
 
     The methods "max" and "mse" choose for other objectives; "default" too, and by further `steps`, names from

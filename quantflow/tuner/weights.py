@@ -3,8 +3,8 @@
 import numpy as np
 
 from quantflow.arithmetic import Format, largest_fl, quantize
-from quantflow.tuner.objectives import ABSOLUTE, MAXIMUM, POWER, WEIGHTS_ABOVE, neighbourhood
-from quantflow.tuner.search import error_bound, quantization_error, search
+from quantflow.tuner.objectives import ABSOLUTE, POWER, WEIGHTS_ABOVE
+from quantflow.tuner.search import best_fl, error_bound, quantization_error
 
 CHANNEL_SPAN = 8  # a channel's fl is at most this far above its layer's: finer grids only widen the accumulator
 BIAS_BITS = 24  # a channel's fl is not raised above its layer's where its bias would need more than this
@@ -18,15 +18,12 @@ def least_error_fl(values, bits, objective=ABSOLUTE, signed=True, above=WEIGHTS_
     a layer's weights, for one channel's, and for the network's input on the calibration images.
     """
     start = largest_fl(values.min(), values.max(), bits, signed)
-    if objective == MAXIMUM:
-        return start
-    lowest, highest = neighbourhood(objective, start, above)
-    return search(
+    return best_fl(
+        objective,
         start,
         score=lambda fl: quantization_error(values, Format(bits=bits, fl=fl, signed=signed), POWER[objective]),
         bound=lambda fl: error_bound(values, Format(bits=bits, fl=fl, signed=signed), start, POWER[objective]),
-        lowest=lowest,
-        highest=highest,
+        above=above,
     )
 
 
