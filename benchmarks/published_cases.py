@@ -16,12 +16,11 @@ import numpy as np
 import onnx
 from onnx.backend.test.loader import load_model_tests
 
+from benchmarks.shapes import LIGHT
 from quantflow import float_engine
 from quantflow.errors import UserError
 from quantflow.importer import load_network
 from quantflow.importer.converters import CONVERTERS
-
-LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
 
 
 def node_cases():
@@ -44,12 +43,11 @@ def refusal(model, x, y, folder):
     """The importer's sentence where it refuses the model, else None; AssertionError where the output is not `y`."""
     path = Path(folder) / "model.onnx"
     path.write_bytes(model.SerializeToString())
-    try:
-        network = load_network(path)
-    except UserError as error:
-        return _sentence(error, path)
-    np.testing.assert_allclose(float_engine.run(network, x).reshape(y.shape), y, rtol=1e-4, atol=1e-4)
-    return None
+    network, sentence = _imported(path)
+    if sentence is None:
+        output, name = float_engine.run(network, x).reshape(y.shape), model.graph.name
+        np.testing.assert_allclose(output, y, rtol=1e-4, atol=1e-4, err_msg=name)
+    return sentence
 
 
 def relevant(model, x):
@@ -60,15 +58,15 @@ def relevant(model, x):
 def architectures():
     """(name, the sentence that refuses it or None) of the networks that `onnx` carries."""
     for path in sorted(LIGHT.glob("light_*.onnx")):
-        try:
-            load_network(path)
-            yield path.stem.removeprefix("light_"), None
-        except UserError as error:
-            yield path.stem.removeprefix("light_"), _sentence(error, path)
+        yield path.stem.removeprefix("light_"), _imported(path)[1]
 
 
-def _sentence(error, path):
-    return str(error).removeprefix(f"{path}: ").partition("; `quantflow inspect`")[0]
+def _imported(path):
+    """The network and None, or None and the sentence by which the importer refuses it."""
+    try:
+        return load_network(path), None
+    except UserError as error:
+        return None, str(error).removeprefix(f"{path}: ").partition("; `quantflow inspect`")[0]
 
 
 def main():

@@ -12,6 +12,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 
 from quantflow.arithmetic import Format
 from quantflow.graph import Convolution, Dense, MaxPool, Network, Window
@@ -21,7 +22,8 @@ from quantflow.quantized import REQUANTIZED, QuantizedLayer, QuantizedNetwork
 VGG16 = (64, 64, "pool", 128, 128, "pool", *(256,) * 3, "pool", *(512,) * 3, "pool", *(512,) * 3, "pool")
 VGG_FC = (4096, 4096, 1000)
 VGG_SVD_FC = (500, 4096, 4096, 1000)
-CARRIED = {name: f"light_{name}" for name in ("resnet50", "squeezenet", "vgg19")}
+CARRIED = ("resnet50", "squeezenet", "vgg19")
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"  # the architectures that `onnx` carries
 VGGS = {
     "vgg16_conv": (VGG16, ()),
     "vgg16": (VGG16, VGG_FC),
@@ -33,11 +35,13 @@ NAMES = (*VGGS, *CARRIED)
 def load(name):
     """The float Network of that name, one of NAMES; its weights are zeros or whatever the file has."""
     if name in CARRIED:
-        import onnx.backend.test
-
-        folder = Path(onnx.backend.test.__file__).parent / "data" / "light"
-        return load_network(folder / f"{CARRIED[name]}.onnx")
+        return load_network(light_path(name))
     return _vgg(name, *VGGS[name])
+
+
+def light_path(name):
+    """The file of an architecture that `onnx` carries."""
+    return LIGHT / f"light_{name}.onnx"
 
 
 def with_random_integers(network, *, seed=0, weight_bits=8, dense_bits=8):

@@ -1,11 +1,9 @@
 """Real trained networks become stages that give the integer engine's integers."""
 
-from pathlib import Path
-
 import numpy as np
-import onnx
 import pytest
 
+from benchmarks.shapes import light_path
 from quantflow.arithmetic import quantize
 from quantflow.compiler.lowering import lower
 from quantflow.compiler.stage import blocks
@@ -62,5 +60,4 @@ def test_depthwise_layers_of_mobilenet_take_nine_steps_for_a_block():
 @pytest.mark.parametrize("name", ["squeezenet", "resnet50", "inception_v2", "densenet121"])
 def test_the_architectures_that_onnx_carries(name):
     """Of constant weights: what counts is that every layer becomes stages that give the same."""
-    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx"
-    checked(*tuned(path, count=1), MACHINE)
+    checked(*tuned(light_path(name), count=1), MACHINE)

@@ -1,11 +1,10 @@
 """Real trained networks: each imports and agrees with onnxruntime to float precision."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 import pytest
 
+from benchmarks.shapes import light_path
 from quantflow import float_engine, integer_engine
 from quantflow.capabilities import machine_lacks
 from quantflow.errors import UserError
@@ -127,7 +126,7 @@ LIGHT = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LIGHT)
 def test_the_architectures_that_onnx_carries_agree_or_are_refused(name):
-    path = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / f"light_{name}.onnx"
+    path = light_path(name)
     if LIGHT[name]:
         with pytest.raises(UserError, match=LIGHT[name]):
             load_network(path)
