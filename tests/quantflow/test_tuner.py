@@ -17,6 +17,7 @@ from quantflow.tuner.objectives import SQUARED
 from quantflow.tuner.search import error_bound, quantization_error, search
 from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import least_error_fl, quantize_weights
+from tests.quantflow.near import MAPS, WEIGHTS, around
 from tests.quantflow.shifts import shifts
 
 UNSCALED = [step for step in STEPS if step != RANGE_FILLING]
@@ -75,8 +76,7 @@ def test_weights_take_the_best_fractional_length(bits, tail):
     values = np.random.default_rng(bits * tail).standard_t(tail, 500).astype(np.float32) * 0.07
     errors = {fl: quantization_error(values, Format(bits=bits, fl=fl), 2) for fl in range(-25, 30)}
     assert errors[least_error_fl(values, bits, SQUARED)] == min(errors.values())
-    start = largest_fl(values.min(), values.max(), bits)
-    errors = {fl: quantization_error(values, Format(bits=bits, fl=fl)) for fl in range(start - 1, start + 3)}
+    errors = {fl: quantization_error(values, Format(bits=bits, fl=fl)) for fl in around(values, bits, WEIGHTS)}
     assert errors[least_error_fl(values, bits)] == min(errors.values())
 
 
@@ -118,30 +118,24 @@ def test_each_channel_is_rounded_at_its_own_fractional_length():
 # The whole tuner
 
 
-def around(values, bits, above, highest=99):
-    """The fractional lengths that the paper's method looks at, none above `highest`."""
-    start = min(largest_fl(values.min(), values.max(), bits), highest)
-    return range(start - 1, min(start + above, highest) + 1)
-
-
 @pytest.mark.parametrize(("activation_bits", "weight_bits"), [(8, 8), (2, 2), (4, 16), (16, 4), (16, 16)])
 def test_every_choice_is_the_best_there_is(activation_bits, weight_bits):
     network, calibration = small_network(), images()
     tuned = tune(network, calibration, activation_bits=activation_bits, weight_bits=weight_bits, method="paper")
     exact, fixed = activations(network, calibration), run(tuned, calibration)
-    near = around(calibration, activation_bits, 3)
+    near = around(calibration, activation_bits, MAPS)
     errors = {fl: quantization_error(calibration, Format(bits=activation_bits, fl=fl)) for fl in near}
     assert errors[tuned.input.fl] == min(errors.values())
     for name, entry in tuned.layers.items():
         layer = network[name]
-        near = around(layer.weight, weight_bits, 2)
+        near = around(layer.weight, weight_bits, WEIGHTS)
         errors = {fl: quantization_error(layer.weight, Format(bits=weight_bits, fl=fl)) for fl in near}
         assert errors[entry.weight_fl[0]] == min(errors.values())
         input_format = tuned.output_format(layer.inputs[0])
         acc = accumulate(tuned, layer, fixed[layer.inputs[0]])
         accumulator_fl = input_format.fl + int(entry.weight_fl[0])
         errors = {}
-        for fl in around(exact[name], activation_bits, 3, accumulator_fl):
+        for fl in around(exact[name], activation_bits, MAPS, highest=accumulator_fl):
             shift = accumulator_fl - fl
             y = round_half_even_shift(acc, shift)
             y = saturate(np.maximum(y, 0) if layer.relu else y, activation_bits)

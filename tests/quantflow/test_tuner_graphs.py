@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from quantflow import integer_engine
-from quantflow.arithmetic import Format, dequantize, largest_fl
+from quantflow.arithmetic import Format, dequantize
 from quantflow.errors import UserError
 from quantflow.float_engine import activations, apply
 from quantflow.graph import Activation, AveragePool, Convolution, Dense, Network, Window
@@ -20,6 +20,7 @@ from quantflow.tuner.methods import METHODS, SIGNS, STEPS, UNSIGNED_INPUT, UNSIG
 from quantflow.tuner.tune import tune
 from tests.quantflow.float_graphs import every_kind, images
 from tests.quantflow.naive import exact_value, naive_slope_fl
+from tests.quantflow.near import MAPS, around
 
 POWER = {"paper": 1, "mse": 2}
 
@@ -74,10 +75,9 @@ def test_every_map_has_the_best_fl(method, steps, activation_bits, weight_bits):
             assert tuned.output_format(layer.name) == tuned.output_format(layer.inputs[0])
             continue
         sums, chosen = exact_sums(tuned, layer, fixed), tuned.output_format(layer.name)
-        errors, highest, y = {}, int(sums_fl(tuned, layer).max()), exact[layer.name]
-        start = min(largest_fl(y.min(), y.max(), activation_bits, chosen.signed), highest)
-        lowest, highest = (start - 1, min(start + 3, highest)) if method == "paper" else (-12, highest)
-        for fl in range(lowest, highest + 1):
+        errors, highest = {}, int(sums_fl(tuned, layer).max())
+        near = around(exact[layer.name], activation_bits, MAPS, signed=chosen.signed, highest=highest)
+        for fl in near if method == "paper" else range(-12, highest + 1):
             y = rounded(layer, sums, Format(bits=activation_bits, fl=fl, signed=chosen.signed))
             errors[fl] = float((np.abs(exact[layer.name] - y) ** POWER[method]).sum())
         assert chosen.fl in errors, layer.name

@@ -17,6 +17,7 @@ from quantflow.tuner.methods import METHODS, STEPS, UNSIGNED_INPUT, find_method
 from quantflow.tuner.search import quantization_error
 from quantflow.tuner.tune import tune
 from quantflow.tuner.weights import limited_fl
+from tests.quantflow.near import WEIGHTS, around
 from tests.quantflow.shifts import shifts
 from tests.quantflow.test_tuner import images, small_network
 
@@ -65,8 +66,7 @@ def test_per_channel_each_channel_has_its_own_best_fl(method, power):
     tuned = tune(network, calibration, weight_bits=4, method=method, per_channel=True)
     for name, entry in tuned.layers.items():
         for channel, fl in zip(network[name].weight, entry.weight_fl, strict=True):
-            start = largest_fl(channel.min(), channel.max(), 4)
-            near = range(start - 1, start + 3) if method == "paper" else range(-20, 40)
+            near = around(channel, 4, WEIGHTS) if method == "paper" else range(-20, 40)
             errors = {f: quantization_error(channel, Format(bits=4, fl=f), power) for f in near}
             assert errors[fl] == min(errors.values())
     assert any(len(set(entry.weight_fl)) > 1 for entry in tuned.layers.values())
