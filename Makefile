@@ -4,6 +4,9 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
+# What makes every family's bitstreams is 400 MB, and for the slow tests only.
+TOOLS := $(VENV)/tools
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable
 
 .PHONY: demo test slow clean
 
@@ -13,15 +16,18 @@ demo: $(READY)
 test: $(READY)
 	$(VENV)/bin/python -m pytest -n auto --dist loadfile
 
-slow: $(READY)  # which builds bitstreams for every family, too
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,build]'
+slow: $(TOOLS)
 	$(VENV)/bin/python -m pytest -m slow
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "quantflow needs Python 3.11 or newer as $(PYTHON): try make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(INSTALL) '.[test]'
+	touch $@
+
+$(TOOLS): $(READY)
+	$(INSTALL) '.[build]'
 	touch $@
 
 clean:
